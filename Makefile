@@ -1,0 +1,73 @@
+# Targets of Doorward. The tools that they use are pinned in tools/<name>/go.mod.
+
+SHELL       := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+# make sees a change in the tool's own module only; go's cache does the rest.
+TOOLS := build/tools
+
+# The three mutants of `make check`: no signature check, no comparison, no time limit.
+CHECK_MUTANTS := jwt-signature secret-compare jwt-expiry
+
+.PHONY: help build test fuzz check format vet lint generated floors mutants check-mutants vuln vuln-public bench generate clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## build the product: build/doorward
+	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o build/doorward ./cmd/doorward
+
+test: ## run all tests with the race detector on all engines, then fuzz briefly
+	@mkdir -p build
+	go build -o build/testreport ./scripts/testreport
+	scripts/engines bash -o pipefail -c 'go test -race -timeout 8m -json ./... | tee build/test.json | build/testreport'
+	scripts/fuzz 20000x
+
+fuzz: ## fuzz each target for 30 s, and a million mutated tokens
+	scripts/fuzz 30s
+	DOORWARD_JWT42=1000000 go test -count=1 -timeout 60m -run JWT42 ./internal/jwt
+
+check: format vet lint generated floors check-mutants vuln ## all checks that are not tests
+
+format:
+	@unformatted=$$(git ls-files -z --cached --others --exclude-standard '*.go' | xargs -0r ls -d 2>/dev/null | xargs -r gofmt -l); \
+	if [[ -n $$unformatted ]]; then echo "not formatted (run gofmt -w):"; echo "$$unformatted"; exit 1; fi
+
+vet:
+	go vet ./...
+
+lint: $(TOOLS)/golangci-lint
+	$(TOOLS)/golangci-lint run ./...
+
+# Generated code is compared with what stands in the working tree, committed or not.
+generated: $(TOOLS)/templ
+	@scripts/generated $(TOOLS)
+
+generate: $(TOOLS)/templ ## write generated code anew
+	$(TOOLS)/templ generate
+
+floors:
+	go test -run 'TestFloors|TestProductRules' .
+
+mutants: ## break each guard in turn: its test must turn red
+	go run ./scripts/mutants
+
+check-mutants:
+	go run ./scripts/mutants $(CHECK_MUTANTS)
+
+vuln: $(TOOLS)/govulncheck ## look for vulnerable calls, with the committed database
+	scripts/vuln $(TOOLS)/govulncheck
+
+vuln-public: $(TOOLS)/govulncheck ## look for vulnerable calls, with the public database
+	$(TOOLS)/govulncheck ./...
+
+bench: ## run the benchmarks
+	cd bench && go run .
+
+clean: ## remove what was built
+	rm -rf build
+
+$(TOOLS)/%: tools/%/go.mod tools/%/go.sum
+	@mkdir -p $(TOOLS)
+	cd tools/$* && go build -o ../../$@ tool
