@@ -1,0 +1,150 @@
+// Package actor says who acts: an identity, the one organisation it acts in,
+// and what it may do there. Authority is a visible argument of every change,
+// never a context value. The zero Actor may do nothing.
+//
+// An Actor acts in exactly one organisation, chosen per request; the operator's
+// people and the system's jobs choose theirs with [Actor.In], and act at
+// operator level (API products, signing keys, operator clients) without one.
+package actor
+
+import (
+	"net/netip"
+	"strings"
+
+	"github.com/doorward/doorward/internal/id"
+)
+
+// Kind tells people, API clients and the system's own jobs apart.
+type Kind string
+
+// The zero Kind is nobody's.
+const (
+	Person Kind = "person"
+	Client Kind = "client"
+	System Kind = "system"
+)
+
+// Actor is who acts. It is an immutable value.
+type Actor struct {
+	kind         Kind
+	name         string // a person's or client's id; a job's name
+	credential   string
+	organisation id.Organisation
+	operator     bool
+	grants       []grant
+	address      netip.Addr
+	requestID    string
+}
+
+// grant is a set of abilities on one account, or with none on everything.
+type grant struct {
+	abilities Abilities
+	account   id.Account
+}
+
+// RoleGrant is a role held on an organisation (no account) or on one account.
+type RoleGrant struct {
+	Role    Role
+	Account id.Account
+}
+
+// NewSystem returns an Actor for a job of the system itself, which may do
+// everything. The job's name stands in the audit log.
+func NewSystem(job string) Actor {
+	return Actor{kind: System, name: job, operator: true, grants: []grant{{abilities: allAbilities()}}}
+}
+
+// NewPerson returns a person acting in an organisation with the roles they
+// hold there. Roles of the operator count at operator level and in every
+// organisation, others in this one only.
+func NewPerson(person string, organisation id.Organisation, session string, roles ...RoleGrant) Actor {
+	a := Actor{kind: Person, name: person, credential: session, organisation: organisation}
+	for _, g := range roles {
+		a.operator = a.operator || g.Role.operator()
+		a.grants = append(a.grants, grant{g.Role.Abilities(), g.Account})
+	}
+	return a
+}
+
+// NewClient returns an API client acting with the management permissions
+// among those it holds (management.<ability>): an account's client on its
+// account, an organisation's on all of its own, the operator's (neither given)
+// everywhere. secret is the credential with which it acts.
+func NewClient(client id.Client, organisation id.Organisation, account id.Account, secret id.Secret, permissions []string) Actor {
+	abilities := Abilities{}
+	for _, permission := range permissions {
+		if ability, ok := strings.CutPrefix(permission, ManagementPrefix); ok {
+			abilities[Ability(ability)] = true
+		}
+	}
+	return Actor{
+		kind: Client, name: string(client), credential: string(secret), organisation: organisation,
+		operator: organisation == "", grants: []grant{{abilities, account}},
+	}
+}
+
+// ManagementPrefix stands before an ability in the permission that gives it
+// to an API client.
+const ManagementPrefix = "management."
+
+// In returns the actor acting in that organisation, if it is the operator's.
+// Another actor stays where it is: it acts in its own organisation only.
+func (a Actor) In(organisation id.Organisation) Actor {
+	if a.operator {
+		a.organisation = organisation
+	}
+	return a
+}
+
+// From returns the actor with the address and the id of its request, which
+// the audit log keeps.
+func (a Actor) From(address netip.Addr, requestID string) Actor {
+	a.address, a.requestID = address, requestID
+	return a
+}
+
+// May says whether the actor has an ability on an account of the organisation
+// in which it acts; no account asks for the whole organisation, and at operator
+// level (no organisation) for what belongs to the operator.
+func (a Actor) May(ability Ability, account id.Account) bool {
+	if a.organisation == "" && !a.operator {
+		return false
+	}
+	if ability.operatorOnly() && !a.operator {
+		return false
+	}
+	for _, g := range a.grants {
+		if g.abilities[ability] && (g.account == "" || g.account == account) {
+			return true
+		}
+	}
+	return false
+}
+
+// Kind returns what the actor is; empty for the zero Actor.
+func (a Actor) Kind() Kind { return a.kind }
+
+// Operator says whether the actor belongs to the operator.
+func (a Actor) Operator() bool { return a.operator }
+
+// Organisation returns where the actor acts; empty means at operator level.
+func (a Actor) Organisation() id.Organisation { return a.organisation }
+
+// Credential names the session or client secret with which the actor acts.
+func (a Actor) Credential() string { return a.credential }
+
+// Address returns where the actor's request came from; the zero Addr if it
+// has none.
+func (a Actor) Address() netip.Addr { return a.address }
+
+// RequestID returns the id of the actor's request, which may be empty.
+func (a Actor) RequestID() string { return a.requestID }
+
+// String returns "person:p-…", "client:…" or "system:job", as the audit log
+// writes it.
+func (a Actor) String() string {
+	if a.kind == "" {
+		return "nobody"
+	}
+	return string(a.kind) + ":" + a.name
+}

@@ -1,0 +1,126 @@
+package actor
+
+import "slices"
+
+// Ability is one thing that an actor may do.
+type Ability string
+
+// Abilities is a set.
+type Abilities map[Ability]bool
+
+// The abilities. A management permission is an ability behind
+// [ManagementPrefix], so that clients and people are asked the same question.
+const (
+	OrganisationRead  Ability = "organisation.read"
+	OrganisationWrite Ability = "organisation.write"
+	AccountRead       Ability = "account.read"
+	AccountWrite      Ability = "account.write"
+	MemberRead        Ability = "member.read"
+	MemberWrite       Ability = "member.write" // invite, grant roles
+	ClientRead        Ability = "client.read"
+	ClientWrite       Ability = "client.write"     // create, change, enable
+	ClientDisable     Ability = "client.disable"   // the brake, apart from the rest
+	SecretWrite       Ability = "secret.write"     // add, rotate, enable, revoke
+	PermissionWrite   Ability = "permission.write" // give permissions to clients
+	CallRead          Ability = "call.read"
+	CallTry           Ability = "call.try"
+	ProductRead       Ability = "product.read"
+	AuditRead         Ability = "audit.read"
+
+	// The operator's alone.
+	OrganisationCreate Ability = "organisation.create"
+	Suspend            Ability = "suspension.write" // organisations and accounts
+	ProductWrite       Ability = "product.write"
+	GrantWrite         Ability = "grant.write"       // products to organisations
+	PermissionAssign   Ability = "permission.assign" // those that only the operator assigns
+	KeyRead            Ability = "key.read"
+	KeyWrite           Ability = "key.write"
+	TokenRead          Ability = "token.read" // introspect the tokens of any client
+)
+
+// EveryAbility returns all abilities in a fixed order.
+func EveryAbility() []Ability {
+	return append(customerAbilities(), operatorAbilities()...)
+}
+
+func customerAbilities() []Ability {
+	return []Ability{
+		OrganisationRead, OrganisationWrite, AccountRead, AccountWrite, MemberRead, MemberWrite,
+		ClientRead, ClientWrite, ClientDisable, SecretWrite, PermissionWrite,
+		CallRead, CallTry, ProductRead, AuditRead,
+	}
+}
+
+func operatorAbilities() []Ability {
+	return []Ability{
+		OrganisationCreate, Suspend, ProductWrite, GrantWrite, PermissionAssign, KeyRead, KeyWrite, TokenRead,
+	}
+}
+
+func (a Ability) operatorOnly() bool { return slices.Contains(operatorAbilities(), a) }
+
+func allAbilities() Abilities { return setOf(EveryAbility()...) }
+
+func setOf(abilities ...Ability) Abilities {
+	set := Abilities{}
+	for _, a := range abilities {
+		set[a] = true
+	}
+	return set
+}
+
+// Role is a named set of abilities, granted on an organisation or on one of
+// its accounts, or for the operator on everything.
+type Role string
+
+// The roles.
+const (
+	OrganisationAdmin Role = "organisation_admin"
+	AccountAdmin      Role = "account_admin"
+	AccessManager     Role = "access_manager"
+	Developer         Role = "developer"
+	Auditor           Role = "auditor"
+	Viewer            Role = "viewer"
+	OperatorAdmin     Role = "operator_admin"
+	OperatorSupport   Role = "operator_support"
+	OperatorAuditor   Role = "operator_auditor"
+)
+
+// Roles returns all roles, the customers' first.
+func Roles() []Role {
+	return []Role{
+		OrganisationAdmin, AccountAdmin, AccessManager, Developer, Auditor, Viewer,
+		OperatorAdmin, OperatorSupport, OperatorAuditor,
+	}
+}
+
+// Abilities returns what the role may do: the whole truth about roles. An
+// unknown role may do nothing.
+func (r Role) Abilities() Abilities {
+	reading := []Ability{OrganisationRead, AccountRead, MemberRead, ClientRead, CallRead, ProductRead}
+	switch r {
+	case OrganisationAdmin:
+		return setOf(customerAbilities()...)
+	case AccountAdmin:
+		return setOf(append(reading, AccountWrite, MemberWrite, ClientWrite, ClientDisable, SecretWrite, PermissionWrite, CallTry)...)
+	case AccessManager:
+		return setOf(append(reading, PermissionWrite)...)
+	case Developer:
+		return setOf(append(reading, ClientWrite, ClientDisable, SecretWrite, CallTry)...)
+	case Auditor:
+		return setOf(append(reading, AuditRead)...)
+	case Viewer:
+		return setOf(reading...)
+	case OperatorAdmin:
+		return allAbilities()
+	case OperatorSupport:
+		return setOf(append(reading, ClientDisable, KeyRead)...)
+	case OperatorAuditor:
+		return setOf(append(reading, AuditRead, KeyRead)...)
+	}
+	return Abilities{}
+}
+
+func (r Role) operator() bool {
+	return r == OperatorAdmin || r == OperatorSupport || r == OperatorAuditor
+}
