@@ -1,0 +1,18 @@
+package sqldb
+
+import "context"
+
+// dialect is everything that differs between the engines.
+type dialect struct {
+	name     string
+	migrate  func(ctx context.Context, db *DB) error
+	schema   func(migration string) string // a migration's text for this engine
+	notify   string                        // statement run at the end of a change, or ""
+	listen   func(ctx context.Context, db *DB) error
+	classify func(err error) error // engine errors as fault kinds
+	// serverSaid tells an error that the engine reported from one of the
+	// connection: after the latter the outcome of a COMMIT is unknown.
+	serverSaid func(err error) bool
+	// conflict tells an error after which the transaction may run again.
+	conflict func(err error) bool
+}

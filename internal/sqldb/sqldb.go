@@ -1,0 +1,140 @@
+// Package sqldb opens the database, brings its schema up to date and runs
+// transactions. It hides all that differs between SQLite and PostgreSQL: above
+// it, one query text serves both ($1 parameters, RETURNING, ON CONFLICT; times
+// are BIGINT microseconds).
+//
+// What must stay true: the transactions of [DB.Update] are serial on both
+// engines, because each updates the one row of revision first; so the numbers of
+// the change feed have no gap and never arrive late. No transaction needs a
+// second connection: a pool of one is enough.
+package sqldb
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/doorward/doorward/internal/fault"
+)
+
+// Config says which database to open.
+type Config struct {
+	// URL is "sqlite:/path/to/file.db", or a PostgreSQL URL as libpq reads it.
+	URL string
+	// MaxConns bounds the connections of the pool; 0 means 8. On SQLite it
+	// bounds the readers: there is always one writer beside them.
+	MaxConns int
+	// Timeout bounds a transaction whose context has no earlier deadline;
+	// 0 means 10 s.
+	Timeout time.Duration
+	// NoNotify leaves changes to the poll, for engines that speak PostgreSQL's
+	// protocol without LISTEN and NOTIFY.
+	NoNotify bool
+}
+
+// DB is an open database. It is safe for concurrent use.
+type DB struct {
+	dialect    dialect
+	config     Config
+	reader     *sql.DB
+	writer     *sql.DB // the same pool as reader on PostgreSQL
+	statements atomic.Uint64
+
+	mu       sync.Mutex
+	watchers map[chan struct{}]bool
+}
+
+// Open opens the database and checks that it answers. A SQLite file is
+// created, mode 0600, when it does not exist; one that others may read is
+// refused.
+func Open(ctx context.Context, config Config) (*DB, error) {
+	if config.MaxConns <= 0 {
+		config.MaxConns = 8
+	}
+	if config.Timeout <= 0 {
+		config.Timeout = 10 * time.Second
+	}
+	db := &DB{config: config, watchers: map[chan struct{}]bool{}}
+	scheme, _, _ := strings.Cut(config.URL, ":")
+	var err error
+	switch scheme {
+	case "sqlite":
+		err = db.openSQLite(ctx)
+	case "postgres", "postgresql":
+		err = db.openPostgres()
+	default:
+		return nil, fmt.Errorf("the database URL must begin with sqlite: or postgres:")
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := db.reader.PingContext(ctx); err != nil {
+		return nil, errors.Join(db.dialect.classify(err), db.Close())
+	}
+	return db, nil
+}
+
+// Close closes the pools. Transactions under way end with an error.
+func (db *DB) Close() error {
+	if db.reader == db.writer {
+		return db.reader.Close()
+	}
+	return errors.Join(db.reader.Close(), db.writer.Close())
+}
+
+// Engine is "sqlite" or "postgres".
+func (db *DB) Engine() string { return db.dialect.name }
+
+// Statements counts the SQL statements run so far, for tests and metrics.
+func (db *DB) Statements() uint64 { return db.statements.Load() }
+
+// Watch returns a channel that holds a value after a change was committed by
+// this process or, through [DB.Listen], by another. stop releases it.
+func (db *DB) Watch() (changed <-chan struct{}, stop func()) {
+	ch := make(chan struct{}, 1)
+	db.mu.Lock()
+	db.watchers[ch] = true
+	db.mu.Unlock()
+	return ch, func() {
+		db.mu.Lock()
+		delete(db.watchers, ch)
+		db.mu.Unlock()
+	}
+}
+
+func (db *DB) wake() {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	for ch := range db.watchers {
+		select {
+		case ch <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// Listen wakes the watchers when another process commits a change, until the
+// context ends (nil) or the connection fails. It returns nil at once where the
+// engine has no notifications. It uses a connection of its own.
+func (db *DB) Listen(ctx context.Context) error {
+	if db.dialect.listen == nil || db.config.NoNotify {
+		return nil
+	}
+	return db.dialect.listen(ctx, db)
+}
+
+// IsUnique says whether an error is the violation of a unique constraint.
+func IsUnique(err error) bool {
+	return isSQLiteUnique(err) || isPostgresUnique(err)
+}
+
+// errUnavailable is what callers see when the engine does not answer; the
+// cause is kept for the log.
+func errUnavailable(err error) error {
+	return fault.Errorf(fault.Unavailable, "the database does not answer; try again shortly: %w", err)
+}
