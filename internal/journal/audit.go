@@ -1,0 +1,184 @@
+// Package journal records what happened: the audit log, a chain of hashes
+// that shows every later change of it, and the change feed, by which nodes
+// learn what to drop from memory.
+//
+// What must stay true: a change and its audit record are one transaction, so
+// that what cannot be recorded does not happen; the chain's head and length
+// stand in the revision row, so that a missing tail shows; and the content of
+// a record can be erased without breaking the chain, because a link covers
+// only the salted digest of the content.
+package journal
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/doorward/doorward/internal/actor"
+	"github.com/doorward/doorward/internal/id"
+	"github.com/doorward/doorward/internal/sqldb"
+)
+
+// Log appends to the audit log.
+type Log struct {
+	Now  func() time.Time
+	Rand io.Reader // salts
+}
+
+// Event is what an audit record says happened.
+type Event struct {
+	Action       string          // noun and verb, e.g. "client.disable"
+	Subject      string          // id of what it happened to
+	Organisation id.Organisation // whose record it is; empty: the operator's
+	Content      any             // as JSON; never a secret
+}
+
+// Append writes an audit record into the caller's transaction, which must be
+// an Update: the chain has one writer at a time.
+func (l Log) Append(ctx context.Context, tx *sqldb.Tx, by actor.Actor, event Event) error {
+	content, err := json.Marshal(event.Content)
+	if err != nil {
+		return fmt.Errorf("write the audit record of %s: %w", event.Action, err)
+	}
+	r := record{
+		at: l.Now().UnixMicro(), organisation: string(event.Organisation), action: event.Action, subject: event.Subject,
+		actor: by.String(), requestID: by.RequestID(), content: content, salt: make([]byte, 16),
+	}
+	if by.Address().IsValid() {
+		r.address = by.Address().String()
+	}
+	if _, err := io.ReadFull(l.Rand, r.salt); err != nil {
+		return fmt.Errorf("draw a salt: %w", err)
+	}
+	var head []byte
+	err = tx.QueryRow(ctx, `UPDATE revision SET audit_count = audit_count + 1 WHERE id = 1 RETURNING audit_count, audit_head`).Scan(&r.seq, &head)
+	if err != nil {
+		return fmt.Errorf("read the head of the audit chain: %w", err)
+	}
+	digest := r.digest()
+	link := linkOf(head, r.seq, digest)
+	_, err = tx.Exec(ctx, `INSERT INTO audit (seq, at, organisation_id, action, subject, actor, request_id, address, content, salt, digest, link)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`,
+		r.seq, r.at, r.organisation, r.action, r.subject, r.actor, r.requestID, r.address, string(content), r.salt, digest, link)
+	if err != nil {
+		return fmt.Errorf("append to the audit log: %w", err)
+	}
+	_, err = tx.Exec(ctx, `UPDATE revision SET audit_head = $1 WHERE id = 1`, link)
+	return err
+}
+
+type record struct {
+	seq, at                             int64
+	organisation, action, subject       string
+	actor, requestID, address           string
+	content, salt, storedDigest, stored []byte
+}
+
+// digest is SHA-256 over the salt and every field, each behind its length, so
+// that no two records share an encoding.
+func (r *record) digest() []byte {
+	h := sha256.New()
+	number := make([]byte, 8)
+	write := func(field []byte) {
+		binary.BigEndian.PutUint64(number, uint64(len(field)))
+		h.Write(number)
+		h.Write(field)
+	}
+	write(r.salt)
+	write(binary.BigEndian.AppendUint64(nil, uint64(r.at))) //nolint:gosec // any bits will do
+	for _, field := range []string{r.organisation, r.action, r.subject, r.actor, r.requestID, r.address} {
+		write([]byte(field))
+	}
+	write(r.content)
+	return h.Sum(nil)
+}
+
+// linkOf is SHA-256(previous link, seq, digest).
+func linkOf(previous []byte, seq int64, digest []byte) []byte {
+	h := sha256.New()
+	h.Write(previous)
+	h.Write(binary.BigEndian.AppendUint64(nil, uint64(seq))) //nolint:gosec // seq counts up from 1
+	h.Write(digest)
+	return h.Sum(nil)
+}
+
+// ChainError names the first position at which the audit chain is broken.
+type ChainError struct {
+	Seq    int64
+	Reason string
+}
+
+func (e *ChainError) Error() string {
+	return fmt.Sprintf("the audit log was changed at record %d: %s", e.Seq, e.Reason)
+}
+
+// Verify reads the whole chain and returns its length, or a *ChainError that
+// names the first bad position.
+func Verify(ctx context.Context, db *sqldb.DB) (length int64, err error) {
+	err = db.View(ctx, func(tx *sqldb.Tx) error {
+		var head []byte
+		if err := tx.QueryRow(ctx, `SELECT audit_count, audit_head FROM revision WHERE id = 1`).Scan(&length, &head); err != nil {
+			return err
+		}
+		rows, err := tx.Query(ctx, `SELECT seq, at, organisation_id, action, subject, actor, request_id, address, content, salt, digest, link FROM audit ORDER BY seq -- any organisation: the chain is one`)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		var link []byte
+		var last int64
+		for rows.Next() {
+			var r record
+			if err := rows.Scan(&r.seq, &r.at, &r.organisation, &r.action, &r.subject, &r.actor, &r.requestID, &r.address, &r.content, &r.salt, &r.storedDigest, &r.stored); err != nil {
+				return err
+			}
+			if link, err = r.follows(last, link); err != nil {
+				return err
+			}
+			last = r.seq
+		}
+		if err := rows.Err(); err != nil {
+			return err
+		}
+		if last != length || !bytes.Equal(link, head) {
+			return &ChainError{last + 1, fmt.Sprintf("the log ends at %d and should end at %d", last, length)}
+		}
+		return nil
+	})
+	return length, err
+}
+
+// follows checks the record against its predecessor and returns its link.
+func (r *record) follows(last int64, previous []byte) ([]byte, error) {
+	erased := r.content == nil && r.salt == nil
+	digest := r.storedDigest
+	if !erased {
+		digest = r.digest()
+	}
+	link := linkOf(previous, r.seq, digest)
+	switch {
+	case r.seq != last+1:
+		return nil, &ChainError{last + 1, "it is missing"}
+	case !bytes.Equal(digest, r.storedDigest):
+		return nil, &ChainError{r.seq, "its content does not fit its digest"}
+	case !bytes.Equal(link, r.stored):
+		return nil, &ChainError{r.seq, "its link does not fit its predecessor"}
+	}
+	return link, nil
+}
+
+// Broken returns the position named by an error of [Verify], if it is one of
+// the chain and not of the database.
+func Broken(err error) (seq int64, ok bool) {
+	var chain *ChainError
+	if !errors.As(err, &chain) {
+		return 0, false
+	}
+	return chain.Seq, true
+}

@@ -1,0 +1,314 @@
+package journal_test
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/doorward/doorward/internal/actor"
+	"github.com/doorward/doorward/internal/journal"
+	"github.com/doorward/doorward/internal/sqldb"
+	"github.com/doorward/doorward/internal/sqldb/sqldbtest"
+)
+
+func appendRecords(t *testing.T, db *sqldb.DB, n int) {
+	t.Helper()
+	log := journal.Log{Now: time.Now, Rand: rand.Reader}
+	for i := range n {
+		err := db.Update(t.Context(), func(tx *sqldb.Tx) error {
+			return log.Append(t.Context(), tx, actor.NewSystem("test"), journal.Event{Action: "client.create", Subject: fmt.Sprint("client ", i), Content: map[string]int{"i": i}})
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func sqlExec(t *testing.T, db *sqldb.DB, statement string, args ...any) {
+	t.Helper()
+	err := db.Write(t.Context(), func(tx *sqldb.Tx) error {
+		_, err := tx.Exec(t.Context(), statement, args...)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// AUD-03: whatever is done to the table by SQL, the verifier names the first
+// bad position.
+func TestAUD03_verifierNamesTheFirstBadPosition(t *testing.T) {
+	cases := []struct {
+		name      string
+		statement string
+		want      int64
+	}{
+		{"change content", `UPDATE audit SET content = '{"i":9}' WHERE seq = 3`, 3},
+		{"change actor", `UPDATE audit SET actor = 'nobody' WHERE seq = 2`, 2},
+		{"change digest", `UPDATE audit SET digest = salt WHERE seq = 4`, 4},
+		{"delete one", `DELETE FROM audit WHERE seq = 3`, 3},
+		{"delete the first", `DELETE FROM audit WHERE seq = 1`, 1},
+		{"delete the tail", `DELETE FROM audit WHERE seq = 5`, 5},
+		{"reorder", `UPDATE audit SET seq = CASE seq WHEN 2 THEN 30 ELSE 2 END WHERE seq IN (2)`, 2},
+		{"insert", `INSERT INTO audit SELECT 6, at, organisation_id, action, subject, actor, request_id, address, content, salt, digest, link FROM audit WHERE seq = 5`, 6},
+		{"forget the head", `UPDATE revision SET audit_count = 4`, 6},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			sqldbtest.Run(t, func(t *testing.T, db *sqldb.DB) {
+				appendRecords(t, db, 5)
+				sqlExec(t, db, c.statement)
+				_, err := journal.Verify(t.Context(), db)
+				if got, _ := journal.Broken(err); got != c.want {
+					t.Errorf("the verifier named %d (%v), want %d", got, err, c.want)
+				}
+			})
+		})
+	}
+	t.Run("twin", func(t *testing.T) {
+		sqldbtest.Run(t, func(t *testing.T, db *sqldb.DB) {
+			appendRecords(t, db, 5)
+			if n, err := journal.Verify(t.Context(), db); n != 5 || err != nil {
+				t.Errorf("Verify = %d, %v; want 5 good records", n, err)
+			}
+		})
+	})
+}
+
+func TestErasingContentAndSaltKeepsTheChainValid(t *testing.T) {
+	sqldbtest.Run(t, func(t *testing.T, db *sqldb.DB) {
+		appendRecords(t, db, 3)
+		sqlExec(t, db, `UPDATE audit SET content = NULL, salt = NULL WHERE seq = 2`)
+		if _, err := journal.Verify(t.Context(), db); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestARolledBackChangeLeavesNoRecord(t *testing.T) {
+	sqldbtest.Run(t, func(t *testing.T, db *sqldb.DB) {
+		appendRecords(t, db, 1)
+		log := journal.Log{Now: time.Now, Rand: rand.Reader}
+		refused := errors.New("refused")
+		err := db.Update(t.Context(), func(tx *sqldb.Tx) error {
+			return errors.Join(log.Append(t.Context(), tx, actor.NewSystem("test"), journal.Event{Action: "x"}), refused)
+		})
+		if !errors.Is(err, refused) {
+			t.Fatal(err)
+		}
+		if n, err := journal.Verify(t.Context(), db); n != 1 || err != nil {
+			t.Errorf("Verify = %d, %v", n, err)
+		}
+	})
+}
+
+func TestConcurrentWritersMakeOneChain(t *testing.T) {
+	sqldbtest.Run(t, func(t *testing.T, db *sqldb.DB) {
+		var wg sync.WaitGroup
+		for range 8 {
+			wg.Go(func() { appendRecords(t, db, 5) })
+		}
+		wg.Wait()
+		if n, err := journal.Verify(t.Context(), db); n != 40 || err != nil {
+			t.Errorf("Verify = %d, %v; want 40 good records", n, err)
+		}
+	})
+}
+
+// recorder collects what a Tail hands out.
+type recorder struct {
+	mu   sync.Mutex
+	seen []string
+	fail error
+}
+
+func (r *recorder) apply(_ context.Context, c journal.Change) error {
+	return r.add(c.Kind + " " + c.Key)
+}
+func (r *recorder) reset(context.Context) error { return r.add("reset") }
+func (r *recorder) add(s string) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.seen = append(r.seen, s)
+	return r.fail
+}
+func (r *recorder) take() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	defer func() { r.seen = nil }()
+	return r.seen
+}
+
+func change(t *testing.T, db *sqldb.DB, keys ...string) {
+	t.Helper()
+	err := db.Update(t.Context(), func(tx *sqldb.Tx) error {
+		for _, key := range keys {
+			tx.Changed("client", key)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func newTail(t *testing.T, db *sqldb.DB, now func() time.Time) (*journal.Tail, *recorder) {
+	t.Helper()
+	r := &recorder{}
+	tail, err := journal.NewTail(t.Context(), db, now, r.apply, r.reset)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tail, r
+}
+
+func poll(t *testing.T, tail *journal.Tail) {
+	t.Helper()
+	if err := tail.Poll(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestATailAppliesWhatIsNewOnceAndInOrder(t *testing.T) {
+	sqldbtest.Run(t, func(t *testing.T, db *sqldb.DB) {
+		change(t, db, "before")
+		tail, r := newTail(t, db, time.Now)
+		change(t, db, "a", "b")
+		change(t, db, "c")
+		poll(t, tail)
+		poll(t, tail)
+		if diff := cmp.Diff([]string{"client a", "client b", "client c"}, r.take()); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
+func TestAChangeThatCouldNotBeAppliedComesAgain(t *testing.T) {
+	db := sqldbtest.New(t)
+	now := time.Now()
+	tail, r := newTail(t, db, func() time.Time { return now })
+	change(t, db, "a")
+	r.fail = errors.New("not now")
+	now = now.Add(time.Second)
+	if err := tail.Poll(t.Context()); !errors.Is(err, r.fail) {
+		t.Errorf("Poll = %v", err)
+	}
+	if tail.Age() == 0 {
+		t.Error("a node that could not apply a change counts as fresh")
+	}
+	r.fail = nil
+	poll(t, tail)
+	if diff := cmp.Diff([]string{"client a", "client a"}, r.take()); diff != "" {
+		t.Error(diff)
+	}
+	if tail.Age() != 0 {
+		t.Error("twin: the node is not fresh after the change was applied")
+	}
+}
+
+func TestATailThatFellFarBehindCatchesUp(t *testing.T) {
+	sqldbtest.Run(t, func(t *testing.T, db *sqldb.DB) {
+		tail, r := newTail(t, db, time.Now)
+		keys := make([]string, 2500)
+		for i := range keys {
+			keys[i] = fmt.Sprint(i)
+		}
+		change(t, db, keys...)
+		poll(t, tail)
+		if got := len(r.take()); got != len(keys) {
+			t.Errorf("%d changes were applied, want %d", got, len(keys))
+		}
+	})
+}
+
+func TestARestoredOrTrimmedDatabaseIsNoticed(t *testing.T) {
+	for name, statement := range map[string]string{
+		"another row at the position": `UPDATE change SET nonce = 'other' WHERE seq = (SELECT max(seq) FROM change)`,
+		"the position is gone":        `DELETE FROM change`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			sqldbtest.Run(t, func(t *testing.T, db *sqldb.DB) {
+				change(t, db, "a")
+				tail, r := newTail(t, db, time.Now)
+				sqlExec(t, db, statement)
+				poll(t, tail)
+				change(t, db, "b")
+				poll(t, tail)
+				got := r.take()
+				if len(got) == 0 || got[0] != "reset" {
+					t.Errorf("the tail saw %q, want a reset first", got)
+				}
+			})
+		})
+	}
+}
+
+func TestTrimmingKeepsTheNewestRow(t *testing.T) {
+	sqldbtest.Run(t, func(t *testing.T, db *sqldb.DB) {
+		change(t, db, "a", "b")
+		tail, r := newTail(t, db, time.Now)
+		if err := journal.Trim(t.Context(), db, time.Now().Add(48*time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+		change(t, db, "c")
+		poll(t, tail)
+		if diff := cmp.Diff([]string{"client c"}, r.take()); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
+func TestAgeIsTheGreaterOfBothClocks(t *testing.T) {
+	db := sqldbtest.New(t)
+	now := time.Now()
+	tail, _ := newTail(t, db, func() time.Time { return now })
+	now = now.Add(7 * time.Second)
+	if got := tail.Age(); got != 7*time.Second {
+		t.Errorf("age = %v, want 7s", got)
+	}
+	poll(t, tail)
+	if got := tail.Age(); got != 0 {
+		t.Errorf("age after a poll = %v, want 0", got)
+	}
+}
+
+func TestARunningTailHearsOfAnotherProcess(t *testing.T) {
+	for _, engine := range sqldbtest.Engines() {
+		for _, noNotify := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s/poll alone %v", engine, noNotify), func(t *testing.T) {
+				url := sqldbtest.URL(t, engine)
+				writer := sqldbtest.Open(t, url)
+				reader, err := sqldb.Open(t.Context(), sqldb.Config{URL: url, NoNotify: noNotify})
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(func() { _ = reader.Close() })
+				heard := make(chan struct{})
+				tail, err := journal.NewTail(t.Context(), reader, time.Now,
+					func(context.Context, journal.Change) error { close(heard); return nil },
+					func(context.Context) error { return nil })
+				if err != nil {
+					t.Fatal(err)
+				}
+				ctx, cancel := context.WithCancel(t.Context())
+				var wg sync.WaitGroup
+				wg.Go(func() { tail.Run(ctx, slog.New(slog.DiscardHandler)) })
+				change(t, writer, "a")
+				select {
+				case <-heard:
+				case <-time.After(5 * time.Second):
+					t.Error("the change did not arrive")
+				}
+				cancel()
+				wg.Wait()
+			})
+		}
+	}
+}
