@@ -1,0 +1,221 @@
+package access
+
+import (
+	"context"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/doorward/doorward/internal/fault"
+	"github.com/doorward/doorward/internal/id"
+	"github.com/doorward/doorward/internal/jwt"
+	"github.com/doorward/doorward/internal/registry"
+)
+
+// MaxAuthorization is the longest Authorization header, in bytes.
+const MaxAuthorization = 8 << 10
+
+// Request is a call as it arrived.
+type Request struct {
+	Method string
+	Target string // of the request line, as sent
+	Host   string
+	Header http.Header
+	Peer   netip.Addr // the caller's address
+}
+
+// Decision is a yes: what was matched, and who calls on which account. Its
+// fields are shared and immutable.
+type Decision struct {
+	Match       Match
+	Path        string // what the upstream gets: the path behind the prefix, as sent
+	RawQuery    string
+	Environment id.Environment // of the upstream
+
+	// A public route that was called without a token has no Holder and no Claims.
+	Holder      Holder
+	Claims      *jwt.Claims
+	Account     id.Account // that the call acts on; empty when the route needs none
+	AccountNow  *registry.AccountEntry
+	Permissions []string // effective, of this product only
+}
+
+// Decide says whether a call may pass. The error is a *fault.Error with a code
+// of the API domain; after it, the Decision still names the product and route,
+// as far as they were found, for logs and metrics. A warm decision does no I/O.
+func (a *Access) Decide(ctx context.Context, r *Request) (d Decision, err error) {
+	if err := a.fresh(); err != nil {
+		return d, err
+	}
+	target, err := ParseTarget(r.Target, r.Host)
+	if err != nil {
+		return d, err
+	}
+	routes, err := a.routes.get(ctx, struct{}{})
+	if err != nil {
+		return d, unavailable(err)
+	}
+	if d.Match, err = routes.Match(r.Method, &target); err != nil {
+		return d, err
+	}
+	product, route := d.Match.Product, d.Match.Route
+	if !product.Reaches(id.Sandbox) && !product.Reaches(id.Production) {
+		return d, productUnknown()
+	}
+	d.Path, d.RawQuery = target.Stripped(d.Match.Prefix), target.RawQuery()
+	token, err := bearerToken(r.Header)
+	if err != nil {
+		return d, err
+	}
+	if token == "" && route.Public {
+		return d, a.anonymous(&d)
+	}
+	named, err := a.accountNamed(r, &d)
+	if err != nil {
+		return d, err
+	}
+	if token == "" {
+		return d, fault.New(fault.TokenMissing, "")
+	}
+	if d.Claims, d.Holder, err = a.Inspect(ctx, token); err != nil {
+		return d, err
+	}
+	return d, a.authorize(ctx, r, &d, named)
+}
+
+func productUnknown() error { return fault.New(fault.ProductUnknown, "") }
+
+// anonymous completes the decision about a public route without a token.
+func (a *Access) anonymous(d *Decision) error {
+	d.Environment = id.Sandbox
+	if d.Match.Product.Reaches(id.Production) {
+		d.Environment = id.Production
+	}
+	_, _, err := ParseQuery(d.RawQuery, "")
+	return err
+}
+
+// authorize holds a call with a good token against what its client may do.
+func (a *Access) authorize(ctx context.Context, r *Request, d *Decision, named namedAccount) error {
+	if err := a.fromNetwork(d.Holder.Client, r.Peer); err != nil {
+		return err
+	}
+	if err := a.organisationNamed(r, d); err != nil {
+		return err
+	}
+	if err := a.onAccount(ctx, d, named); err != nil {
+		return err
+	}
+	product := d.Match.Product
+	if !product.Reaches(d.Environment) {
+		return productUnknown()
+	}
+	if !granted(d, product) {
+		return fault.New(fault.ProductNotGranted, "the organisation does not have the product %s in %s", product.Name, d.Environment)
+	}
+	d.Permissions = a.effective(d)
+	return permitted(d)
+}
+
+// fromNetwork holds the caller's address against the client's list.
+func (a *Access) fromNetwork(client *registry.ClientEntry, peer netip.Addr) error {
+	if len(client.Networks) == 0 {
+		return nil
+	}
+	peer = peer.Unmap()
+	if slices.ContainsFunc(client.Networks, func(n netip.Prefix) bool { return n.Contains(peer) }) {
+		return nil
+	}
+	return fault.New(fault.AddressRefused, "the client %s may not call from %s", client.ID, peer)
+}
+
+// MayCallFrom says whether a client's list lets an address in; the token
+// endpoint asks the same question as a call.
+func (a *Access) MayCallFrom(h Holder, peer netip.Addr) bool {
+	return a.fromNetwork(h.Client, peer) == nil
+}
+
+// granted says whether the caller's organisation has the product.
+func granted(d *Decision, product *registry.Definition) bool {
+	if product.AccessIn(d.Environment) == registry.Open || d.Holder.Client.Owner == registry.OwnedByOperator {
+		return true
+	}
+	return d.Holder.Organisation.Grants[registry.ProductGrant{Product: product.Key, Environment: d.Environment}]
+}
+
+// effective returns what the client may do with this product now: its grant,
+// narrowed by the scope that the token was issued for.
+func (a *Access) effective(d *Decision) []string {
+	held := ofProduct(d.Holder.Client.Permissions, d.Match.Product.Key)
+	if d.Claims.Scope == a.Scope {
+		return held
+	}
+	var narrowed []string
+	for scope := range strings.SplitSeq(d.Claims.Scope, " ") {
+		if _, ok := slices.BinarySearch(held, scope); ok {
+			narrowed = append(narrowed, scope)
+		}
+	}
+	slices.Sort(narrowed)
+	return narrowed
+}
+
+// ofProduct returns the part of a sorted list that belongs to a product.
+func ofProduct(permissions []string, product string) []string {
+	first, _ := slices.BinarySearch(permissions, product+".")
+	last, _ := slices.BinarySearch(permissions, product+"/") // the byte after "."
+	return permissions[first:last]
+}
+
+// permitted says whether one of the route's sets is held as a whole.
+func permitted(d *Decision) error {
+	if d.Match.Route.Public {
+		return nil
+	}
+	for _, set := range d.Match.Route.Permissions {
+		if missing(set, d.Permissions) == "" {
+			return nil
+		}
+	}
+	lacking := missing(d.Match.Route.Permissions[0], d.Permissions)
+	err := fault.New(fault.PermissionMissing, "this call needs %s; the client %s does not have it", lacking, d.Holder.Client.ID)
+	err.Scope = lacking
+	return err
+}
+
+// missing returns the first permission of a set that is not held, or "".
+func missing(set, held []string) string {
+	for _, permission := range set {
+		if _, ok := slices.BinarySearch(held, permission); !ok {
+			return permission
+		}
+	}
+	return ""
+}
+
+// bearerToken returns the token of the one Authorization header, "" if there
+// is none (RFC 6750 §2.1).
+func bearerToken(header http.Header) (string, error) {
+	values := header["Authorization"]
+	switch {
+	case len(values) == 0:
+		return "", nil
+	case len(values) > 1:
+		return "", malformedRequest("the request has more than one Authorization header; send one")
+	case len(values[0]) > MaxAuthorization:
+		return "", fault.New(fault.TokenMalformed, "the Authorization header is longer than %d bytes", MaxAuthorization)
+	}
+	scheme, token, _ := strings.Cut(values[0], " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		return "", fault.New(fault.TokenMissing, "")
+	}
+	token = strings.Trim(token, " ")
+	switch {
+	case strings.IndexByte(token, ' ') >= 0, strings.IndexByte(token, ',') >= 0, strings.IndexByte(token, '\t') >= 0: // many times faster than ContainsAny
+		return "", malformedRequest("the Authorization header holds more than one token; send one")
+	case token == "":
+		return "", fault.New(fault.TokenMalformed, "")
+	}
+	return token, nil
+}

@@ -1,0 +1,165 @@
+package gateway
+
+import (
+	"errors"
+	"net/http"
+	"net/http/httputil"
+	"net/netip"
+	"net/url"
+	"time"
+
+	"github.com/doorward/doorward/internal/access"
+	"github.com/doorward/doorward/internal/fault"
+)
+
+// call is one call on its way. It is used again for others, with its proxy, so
+// that the proxy's functions know their call without a context value. Nothing
+// may keep a call after ServeHTTP.
+type call struct {
+	gateway *Gateway
+	proxy   httputil.ReverseProxy
+	random  randomness
+	line    []byte // of the access log
+	target  url.URL
+	progress
+}
+
+// progress is what a call knows so far.
+type progress struct {
+	answer   http.ResponseWriter
+	incoming *http.Request
+	outgoing http.Request   // incoming, as the proxy gets it: without its header
+	body     *requestBody   // nil: there is none
+	waiting  bool           // for the upstream's header
+	response *http.Response // of the upstream, once its header has come
+
+	peer     netip.Addr
+	peerText string // as in RemoteAddr
+	trace    trace
+	decision access.Decision
+	product  *product // nil: none was found
+	route    *route
+	identity *identity // nil: anonymous
+
+	started  time.Time
+	upstream time.Duration // until its header had come; 0: it was not asked
+	status   int           // 0: none was sent
+	code     fault.Code    // why the upstream's answer is not the caller's; empty when it is
+	sent     int64         // bytes of the body
+	complete bool
+}
+
+func newCall(g *Gateway) *call {
+	c := &call{gateway: g}
+	c.proxy = httputil.ReverseProxy{
+		Rewrite: c.rewrite, Transport: c, ModifyResponse: c.filter, ErrorHandler: c.fail,
+		BufferPool: g.buffers, ErrorLog: g.errorLog,
+	}
+	return c
+}
+
+func (c *call) begin(w http.ResponseWriter, r *http.Request) {
+	c.answer, c.incoming = w, r
+	c.started = c.gateway.Now()
+	c.route = c.gateway.nowhere
+	c.peer, c.peerText = peerOf(r.RemoteAddr)
+	c.trace = c.random.traceOf(c.gateway.Rand, r.Header)
+}
+
+// decide asks whether the call may pass, and finds all that forwarding needs.
+func (c *call) decide() (err error) {
+	r := c.incoming
+	if r.Host == "" { // HTTP/1.0 lets it out (RFC 9112 §3.2)
+		return fault.New(fault.RequestMalformed, "the request has no Host header; send one")
+	}
+	request := access.Request{Method: r.Method, Target: r.RequestURI, Host: r.Host, Header: r.Header, Peer: c.peer}
+	c.decision, err = c.gateway.Access.Decide(r.Context(), &request)
+	if definition := c.decision.Match.Product; definition != nil {
+		c.product = c.gateway.product(definition)
+		c.route = c.product.routes[c.decision.Match.Route]
+	}
+	switch {
+	case err != nil:
+		return err
+	case c.upstreamOf() == nil:
+		return fault.Errorf(fault.Internal, "product %s has no usable upstream in %s", c.productKey(), c.decision.Environment)
+	}
+	c.identity, err = c.gateway.identities.of(&c.decision, c.started)
+	return err
+}
+
+// forward sends the call to its upstream, and the answer back.
+func (c *call) forward() {
+	c.outgoing = *c.incoming
+	c.outgoing.Header, c.outgoing.Trailer, c.outgoing.URL = nil, nil, &c.target
+	if c.incoming.ContentLength != 0 {
+		c.body = &requestBody{ReadCloser: c.incoming.Body}
+		c.outgoing.Body = c.body
+	}
+	c.proxy.FlushInterval = 0
+	c.waiting = true
+	c.proxy.ServeHTTP(c, &c.outgoing)
+	c.filterTrailers()
+}
+
+// refuse answers in place of the upstream. A body that was announced and that
+// nobody reads ends the connection, so that nothing waits for it (RFC 9112 §9.3).
+func (c *call) refuse(err error) {
+	c.gateway.report(c.incoming.Context(), c, err)
+	h := c.answer.Header()
+	h[requestIDHeader] = c.trace.ids()
+	if c.incoming.ContentLength != 0 && c.incoming.ProtoMajor == 1 {
+		h["Connection"] = []string{"close"}
+	}
+	c.code = fault.InternalError
+	if e, ok := errors.AsType[*fault.Error](err); ok {
+		c.code = e.Code
+	}
+	fault.WriteProblem(c, c.gateway.HelpURL, c.traceID(), err)
+}
+
+// end writes the call down and makes it ready for another. A call that was
+// aborted is left to the garbage collector: parts of it may still be in use.
+func (c *call) end() {
+	if !c.complete {
+		c.code = c.abortedBy()
+	}
+	total := c.gateway.Now().Sub(c.started)
+	c.gateway.Metrics.observe(c, total)
+	c.log(total)
+	if c.complete {
+		c.progress = progress{}
+		c.gateway.calls.Put(c)
+	}
+}
+
+func (c *call) traceID() string { return c.trace.id() }
+
+func (c *call) productKey() string {
+	if c.product == nil {
+		return ""
+	}
+	return c.product.definition.Key
+}
+
+// peerOf reads an address with or without a port. What is no address is the
+// zero Addr, which no list of networks contains.
+func peerOf(text string) (netip.Addr, string) {
+	if withPort, err := netip.ParseAddrPort(text); err == nil {
+		host := text
+		for i := len(text) - 1; host == text && i > 0; i-- {
+			if text[i] == ':' {
+				host = text[:i]
+			}
+		}
+		if host[0] == '[' {
+			host = host[1 : len(host)-1]
+		}
+		return withPort.Addr(), host
+	}
+	addr, err := netip.ParseAddr(text)
+	if err != nil {
+		return netip.Addr{}, ""
+	}
+	return addr, text
+}

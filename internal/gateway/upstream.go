@@ -1,0 +1,96 @@
+package gateway
+
+import (
+	"maps"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/doorward/doorward/internal/id"
+	"github.com/doorward/doorward/internal/registry"
+)
+
+const (
+	upstreamConnections = 1024 // idle ones that are kept, per upstream
+	upstreamBuffer      = 64 << 10
+	upstreamHeader      = 256 << 10 // longest header block of an answer
+	upstreamIdle        = 90 * time.Second
+	continueWait        = time.Second // for an upstream's 100 Continue
+)
+
+// product is what calls of one version of an API product need, made once.
+type product struct {
+	definition *registry.Definition
+	routes     map[*registry.Route]*route // nil: the product, where no route matched
+	upstreams  map[id.Environment]*upstream
+}
+
+// upstream is where a product's calls of one environment go.
+type upstream struct {
+	scheme, host string
+	base         string // path before that of each call, without a slash at its end
+	transport    *http.Transport
+}
+
+// product returns what belongs to a definition. Definitions are replaced when
+// any product changes; the transport stays the product's, with its connections.
+func (g *Gateway) product(definition *registry.Definition) *product {
+	if p := (*g.bound.Load())[definition]; p != nil {
+		return p
+	}
+	g.binding.Lock()
+	defer g.binding.Unlock()
+	known := *g.bound.Load()
+	if p := known[definition]; p != nil {
+		return p
+	}
+	p := g.bind(definition)
+	next := maps.Clone(known)
+	maps.DeleteFunc(next, func(d *registry.Definition, _ *product) bool { return d.Key == definition.Key }) // its earlier versions
+	next[definition] = p
+	g.bound.Store(&next)
+	return p
+}
+
+func (g *Gateway) bind(definition *registry.Definition) *product {
+	p := &product{definition: definition, routes: map[*registry.Route]*route{nil: newRoute(definition.Key, nil)}, upstreams: map[id.Environment]*upstream{}}
+	for i := range definition.Routes {
+		p.routes[&definition.Routes[i]] = newRoute(definition.Key, &definition.Routes[i])
+	}
+	transport := g.upstreams[definition.Key]
+	if transport == nil {
+		transport = g.newTransport()
+		g.upstreams[definition.Key] = transport
+	}
+	for environment, text := range definition.Upstreams {
+		target, err := url.Parse(text)
+		if err != nil {
+			continue // the registry refuses it; a call is answered with an internal error
+		}
+		base := strings.Trim(target.EscapedPath(), "/")
+		if base != "" {
+			base = "/" + base
+		}
+		p.upstreams[environment] = &upstream{scheme: target.Scheme, host: target.Host, base: base, transport: transport}
+	}
+	return p
+}
+
+func (g *Gateway) newTransport() *http.Transport {
+	dialer := &net.Dialer{Timeout: g.DialTimeout, KeepAlive: 30 * time.Second}
+	return &http.Transport{
+		DialContext:            dialer.DialContext, // and no proxy from the environment
+		TLSHandshakeTimeout:    g.DialTimeout,
+		ResponseHeaderTimeout:  g.HeaderTimeout,
+		ExpectContinueTimeout:  continueWait,
+		IdleConnTimeout:        upstreamIdle,
+		MaxIdleConnsPerHost:    upstreamConnections,
+		MaxResponseHeaderBytes: upstreamHeader,
+		ReadBufferSize:         upstreamBuffer,
+		WriteBufferSize:        upstreamBuffer,
+		DisableCompression:     true, // what the caller accepts is the upstream's business
+		ForceAttemptHTTP2:      true,
+	}
+}

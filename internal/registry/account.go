@@ -1,0 +1,185 @@
+package registry
+
+import (
+	"context"
+	"time"
+
+	"github.com/doorward/doorward/internal/actor"
+	"github.com/doorward/doorward/internal/fault"
+	"github.com/doorward/doorward/internal/id"
+	"github.com/doorward/doorward/internal/journal"
+	"github.com/doorward/doorward/internal/sqldb"
+)
+
+// Account is a part of an organisation, sandbox or production for ever: its
+// id says which.
+type Account struct {
+	ID           id.Account
+	Organisation id.Organisation
+	Name         string
+	State        State
+	Generation   int64 // raised by each suspension
+	Version      int64 // raised by each edit
+	CreatedAt    time.Time
+}
+
+// CreateAccount makes an account in the actor's organisation. Its id carries
+// the environment.
+type CreateAccount struct {
+	ID   id.Account `json:"id"`
+	Name string     `json:"name"`
+}
+
+func (e CreateAccount) apply(ctx context.Context, c *change) error {
+	o, err := c.organisation(ctx, 0)
+	if err != nil {
+		return err
+	}
+	c.before = nil
+	c.says("account.create", o.ID, string(e.ID))
+	if err := c.may(actor.AccountWrite, ""); err != nil {
+		return err
+	}
+	if _, ok := id.ParseAccount(string(e.ID)); !ok {
+		return fault.Errorf(fault.Invalid, "an account's id is a-s- or a-p- and 20 of a-z and 0-9")
+	}
+	if err := c.freeAccountName(ctx, e.Name); err != nil {
+		return err
+	}
+	c.tx.Changed(journal.AccountChanged, string(e.ID))
+	err = c.exec(ctx, `INSERT INTO account (id, organisation_id, environment, name, state, generation, version, created_at) VALUES ($1, $2, $3, $4, $5, 0, 1, $6)`,
+		e.ID, o.ID, e.ID.Environment(), e.Name, Active, c.Now().UnixMicro())
+	return isFree(err, "account")
+}
+
+// RenameAccount changes an account's name.
+type RenameAccount struct {
+	Account id.Account `json:"account"`
+	Name    string     `json:"name"`
+	Base    int64      `json:"base,omitempty"`
+}
+
+func (e RenameAccount) apply(ctx context.Context, c *change) error {
+	a, err := c.account(ctx, e.Account, e.Base)
+	if err != nil {
+		return err
+	}
+	c.says("account.rename", a.Organisation, string(a.ID))
+	if err := c.may(actor.AccountWrite, a.ID); err != nil {
+		return err
+	}
+	if e.Name == a.Name {
+		return nil
+	}
+	if err := c.freeAccountName(ctx, e.Name); err != nil {
+		return err
+	}
+	return c.exec(ctx, `UPDATE account SET name = $1, version = version + 1 WHERE id = $2 AND organisation_id = $3`, e.Name, a.ID, a.Organisation)
+}
+
+// SetAccountState suspends or activates an account. It is the operator's to make.
+type SetAccountState struct {
+	Account id.Account `json:"account"`
+	State   State      `json:"state"`
+	Base    int64      `json:"base,omitempty"`
+}
+
+func (e SetAccountState) apply(ctx context.Context, c *change) error {
+	a, err := c.account(ctx, e.Account, e.Base)
+	if err != nil {
+		return err
+	}
+	verb, err := validState(e.State)
+	if err != nil {
+		return err
+	}
+	c.says("account."+verb, a.Organisation, string(a.ID))
+	if err := c.may(actor.Suspend, a.ID); err != nil {
+		return err
+	}
+	c.tx.Changed(journal.AccountChanged, string(a.ID))
+	return c.exec(ctx, `UPDATE account SET generation = generation + CASE WHEN state <> $1 AND $1 = 'suspended' THEN 1 ELSE 0 END, state = $1, version = version + 1 WHERE id = $2 AND organisation_id = $3`,
+		string(e.State), a.ID, a.Organisation)
+}
+
+func (c *change) freeAccountName(ctx context.Context, name string) error {
+	if err := validName("account's name", name); err != nil {
+		return err
+	}
+	taken, err := exists(ctx, c.tx, `SELECT EXISTS (SELECT 1 FROM account WHERE organisation_id = $1 AND name = $2)`, c.by.Organisation(), name)
+	if taken {
+		return fault.Errorf(fault.Conflict, "the organisation already has an account of that name: choose another")
+	}
+	return err
+}
+
+// account loads one of the actor's organisation, for an edit.
+func (c *change) account(ctx context.Context, key id.Account, base int64) (Account, error) {
+	a, err := loadAccount(ctx, c.tx, c.by.Organisation(), key)
+	if err != nil {
+		return a, err
+	}
+	c.before = a
+	return a, stale(base, a.Version, "the account")
+}
+
+func loadAccount(ctx context.Context, tx *sqldb.Tx, organisation id.Organisation, key id.Account) (Account, error) {
+	a := Account{ID: key, Organisation: organisation}
+	if _, ok := id.ParseAccount(string(key)); !ok {
+		return a, unknown("account")
+	}
+	var created int64
+	err := tx.QueryRow(ctx, `SELECT name, state, generation, version, created_at FROM account WHERE id = $1 AND organisation_id = $2`, key, organisation).
+		Scan(&a.Name, &a.State, &a.Generation, &a.Version, &created)
+	a.CreatedAt = fromMicros(created)
+	return a, notFound(err, "account", key)
+}
+
+// CreateAccount makes an account in the actor's organisation.
+func (r *Registry) CreateAccount(ctx context.Context, by actor.Actor, environment id.Environment, name string) (id.Account, error) {
+	if !environment.Valid() {
+		return "", fault.Errorf(fault.Invalid, "an account is either sandbox or production: choose one")
+	}
+	key := id.NewAccount(r.Rand, environment)
+	if err := r.Apply(ctx, by, CreateAccount{ID: key, Name: name}); err != nil {
+		return "", err
+	}
+	return key, nil
+}
+
+// Account returns an account of the actor's organisation.
+func (r *Registry) Account(ctx context.Context, by actor.Actor, key id.Account) (a Account, err error) {
+	err = r.DB.View(ctx, func(tx *sqldb.Tx) error {
+		if a, err = loadAccount(ctx, tx, by.Organisation(), key); err != nil {
+			return err
+		}
+		return may(by, actor.AccountRead, key)
+	})
+	return a, err
+}
+
+// Accounts returns the accounts of the actor's organisation that the actor may
+// read, ordered by id.
+func (r *Registry) Accounts(ctx context.Context, by actor.Actor) (accounts []Account, err error) {
+	err = r.DB.View(ctx, func(tx *sqldb.Tx) error {
+		accounts = nil
+		rows, err := tx.Query(ctx, `SELECT id, name, state, generation, version, created_at FROM account WHERE organisation_id = $1 ORDER BY id`, by.Organisation())
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			a := Account{Organisation: by.Organisation()}
+			var created int64
+			if err := rows.Scan(&a.ID, &a.Name, &a.State, &a.Generation, &a.Version, &created); err != nil {
+				return err
+			}
+			a.CreatedAt = fromMicros(created)
+			if by.May(actor.AccountRead, a.ID) {
+				accounts = append(accounts, a)
+			}
+		}
+		return rows.Err()
+	})
+	return accounts, err
+}

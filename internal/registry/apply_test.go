@@ -1,0 +1,408 @@
+package registry_test
+
+import (
+	"encoding/json"
+	"errors"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"net/netip"
+	"os"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/doorward/doorward/internal/actor"
+	"github.com/doorward/doorward/internal/fault"
+	"github.com/doorward/doorward/internal/id"
+	"github.com/doorward/doorward/internal/journal"
+	"github.com/doorward/doorward/internal/registry"
+)
+
+// editRow is one use of an edit, and what is specified about it.
+type editRow struct {
+	name    string
+	edit    func(f *fixture) registry.Edit
+	level   level  // where it is made
+	roles   string // who may make it, as in the matrix of package actor
+	action  string
+	subject func(f *fixture) string
+	feed    func(f *fixture) string // row of the change feed: kind and key
+}
+
+type level bool
+
+const (
+	inOrganisation level = false
+	asOperator     level = true
+)
+
+func (r editRow) by(f *fixture, role actor.Role) actor.Actor {
+	if r.level == asOperator && strings.HasPrefix(string(role), "operator_") {
+		return person("p-role", "", role)
+	}
+	return person("p-role", f.orgA, role).In(f.orgA)
+}
+
+// editRows has each type of edit at least once, in an order in which all of
+// them can be made by the operator. The letters of roles: organisation admin,
+// account admin, access manager, developer, auditor, viewer; operator admin,
+// support, auditor.
+func editRows() []editRow {
+	name := "another"
+	organisation := func(f *fixture) string { return string(f.orgA) }
+	client := func(f *fixture) string { return string(f.a1) }
+	manager := func(f *fixture) string { return string(f.manager) }
+	secretA1 := func(f *fixture) string { return string(f.secretA1) }
+	clientFeed := func(f *fixture) string { return "client " + string(f.a1) }
+	managerFeed := func(f *fixture) string { return "client " + string(f.manager) }
+	organisationFeed := func(f *fixture) string { return "organisation " + string(f.orgA) }
+	constant := func(text string) func(*fixture) string { return func(*fixture) string { return text } }
+	const (
+		newOrganisation = "o-newnewnewnewnewnewne"
+		newAccount      = "a-s-newnewnewnewnewnewne"
+		newClient       = "prod-fresh-apple-123"
+		newSecret       = "newnewnewnew"
+	)
+	return []editRow{
+		{"CreateOrganisation", func(*fixture) registry.Edit {
+			return registry.CreateOrganisation{ID: newOrganisation, Name: "C"}
+		}, asOperator, "......x..", "organisation.create", constant(newOrganisation), constant("organisation " + newOrganisation)},
+		{"RenameOrganisation", func(*fixture) registry.Edit { return registry.RenameOrganisation{Name: "A2"} },
+			inOrganisation, "x.....x..", "organisation.rename", organisation, nil},
+		{"PutProduct", func(*fixture) registry.Edit {
+			d := productTwo()
+			d.Name = "P2 renamed"
+			return registry.PutProduct{Definition: d, Source: registry.Managed}
+		}, asOperator, "......x..", "product.put", constant("p2"), constant("products ")},
+		{"GrantProduct", func(*fixture) registry.Edit {
+			return registry.GrantProduct{Product: "p1", Environment: id.Sandbox}
+		}, inOrganisation, "......x..", "product.grant", constant("p1"), organisationFeed},
+		{"WithdrawProduct", func(*fixture) registry.Edit {
+			return registry.WithdrawProduct{Product: "p1", Environment: id.Sandbox}
+		}, inOrganisation, "......x..", "product.withdraw", constant("p1"), organisationFeed},
+		{"CreateAccount", func(*fixture) registry.Edit { return registry.CreateAccount{ID: newAccount, Name: "new"} },
+			inOrganisation, "xx....x..", "account.create", constant(newAccount), constant("account " + newAccount)},
+		{"RenameAccount", func(f *fixture) registry.Edit { return registry.RenameAccount{Account: f.sandboxA, Name: "renamed"} },
+			inOrganisation, "xx....x..", "account.rename", func(f *fixture) string { return string(f.sandboxA) }, nil},
+		{"CreateClient", func(f *fixture) registry.Edit {
+			return registry.CreateClient{ID: newClient, Account: f.productionA, Name: "new"}
+		}, inOrganisation, "xx.x..x..", "client.create", constant(newClient), constant("client " + newClient)},
+		{"UpdateClient", func(f *fixture) registry.Edit { return registry.UpdateClient{Client: f.a1, Name: &name} },
+			inOrganisation, "xx.x..x..", "client.update", client, clientFeed},
+		{"SetClientState disabled", func(f *fixture) registry.Edit { return registry.SetClientState{Client: f.a1, State: registry.Disabled} },
+			inOrganisation, "xx.x..xx.", "client.disable", client, clientFeed},
+		{"SetClientState enabled", func(f *fixture) registry.Edit { return registry.SetClientState{Client: f.a1, State: registry.Enabled} },
+			inOrganisation, "xx.x..x..", "client.enable", client, clientFeed},
+		{"SetClientState enabled, of a manager", func(f *fixture) registry.Edit {
+			return registry.SetClientState{Client: f.manager, State: registry.Enabled}
+		}, inOrganisation, "xx....x..", "client.enable", manager, managerFeed},
+		{"AddPermissions", func(f *fixture) registry.Edit {
+			return registry.AddPermissions{Client: f.a1, Permissions: []string{"p1.write"}}
+		}, inOrganisation, "xxx...x..", "client.permissions.add", client, clientFeed},
+		{"AddPermissions to read clients", func(f *fixture) registry.Edit {
+			return registry.AddPermissions{Client: f.a2, Permissions: []string{"management.client.read"}}
+		}, inOrganisation, "xxx...x..", "client.permissions.add", func(f *fixture) string { return string(f.a2) }, func(f *fixture) string { return "client " + string(f.a2) }},
+		{"AddPermissions to write clients", func(f *fixture) registry.Edit {
+			return registry.AddPermissions{Client: f.a2, Permissions: []string{"management.client.write"}}
+		}, inOrganisation, "xx....x..", "client.permissions.add", func(f *fixture) string { return string(f.a2) }, func(f *fixture) string { return "client " + string(f.a2) }},
+		{"AddPermissions to read the audit log", func(f *fixture) registry.Edit {
+			return registry.AddPermissions{Client: f.manager, Permissions: []string{"management.audit.read"}}
+		}, inOrganisation, "x.....x..", "client.permissions.add", manager, managerFeed},
+		{"AddPermissions of the operator", func(f *fixture) registry.Edit {
+			return registry.AddPermissions{Client: f.a1, Permissions: []string{"p1.staff"}}
+		}, inOrganisation, "......x..", "client.permissions.add", client, clientFeed},
+		{"AddPermissions to create organisations", func(f *fixture) registry.Edit {
+			return registry.AddPermissions{Client: f.manager, Permissions: []string{"management.organisation.create"}}
+		}, inOrganisation, "......x..", "client.permissions.add", manager, managerFeed},
+		{"RemovePermissions", func(f *fixture) registry.Edit {
+			return registry.RemovePermissions{Client: f.a1, Permissions: []string{"p1.read"}}
+		}, inOrganisation, "xxx...x..", "client.permissions.remove", client, clientFeed},
+		{"AddSecret", func(f *fixture) registry.Edit { return f.newSecret(f.a1, newSecret) },
+			inOrganisation, "xx.x..x..", "secret.add", constant(newSecret), clientFeed},
+		{"AddSecret to a manager", func(f *fixture) registry.Edit { return f.newSecret(f.manager, "newnewnewne2") },
+			inOrganisation, "xx....x..", "secret.add", constant("newnewnewne2"), managerFeed},
+		{"RetireSecret", func(f *fixture) registry.Edit {
+			return registry.RetireSecret{Client: f.a1, Secret: f.secretA1, Successor: f.secondA1, Ends: f.Now().Add(time.Hour)}
+		}, inOrganisation, "xx.x..x..", "secret.retire", secretA1, clientFeed},
+		{"SetSecretState disabled", func(f *fixture) registry.Edit {
+			return registry.SetSecretState{Client: f.a1, Secret: f.secretA1, State: registry.SecretDisabled}
+		}, inOrganisation, "xx.x..xx.", "secret.disable", secretA1, clientFeed},
+		{"SetSecretState active", func(f *fixture) registry.Edit {
+			return registry.SetSecretState{Client: f.a1, Secret: f.secretA1, State: registry.SecretActive}
+		}, inOrganisation, "xx.x..x..", "secret.enable", secretA1, clientFeed},
+		{"SetSecretState active, of a manager", func(f *fixture) registry.Edit {
+			return registry.SetSecretState{Client: f.manager, Secret: f.managed, State: registry.SecretActive}
+		}, inOrganisation, "xx....x..", "secret.enable", func(f *fixture) string { return string(f.managed) }, managerFeed},
+		{"SetSecretState revoked", func(f *fixture) registry.Edit {
+			return registry.SetSecretState{Client: f.a1, Secret: f.secretA1, State: registry.SecretRevoked, WithDescendants: true}
+		}, inOrganisation, "xx.x..x..", "secret.revoke", secretA1, clientFeed},
+		{"RevokeToken", func(f *fixture) registry.Edit {
+			return registry.RevokeToken{Client: f.a1, TokenID: "jti-1", Expires: f.Now().Add(time.Minute)}
+		}, inOrganisation, "xx.x..xx.", "token.revoke", client, clientFeed},
+		{"SetClientState deleted", func(f *fixture) registry.Edit { return registry.SetClientState{Client: f.a1, State: registry.Deleted} },
+			inOrganisation, "xx.x..x..", "client.delete", client, clientFeed},
+		{"SetAccountState suspended", func(f *fixture) registry.Edit {
+			return registry.SetAccountState{Account: f.productionA, State: registry.Suspended}
+		}, inOrganisation, "......x..", "account.suspend", func(f *fixture) string { return string(f.productionA) }, func(f *fixture) string { return "account " + string(f.productionA) }},
+		{"SetOrganisationState suspended", func(*fixture) registry.Edit { return registry.SetOrganisationState{State: registry.Suspended} },
+			inOrganisation, "......x..", "organisation.suspend", organisation, organisationFeed},
+	}
+}
+
+// editTypes finds the types with an apply method in the package's source.
+func editTypes(t *testing.T) (names []string) {
+	t.Helper()
+	entries, err := os.ReadDir(".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, entry := range entries {
+		if !strings.HasSuffix(entry.Name(), ".go") || strings.HasSuffix(entry.Name(), "_test.go") {
+			continue
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), entry.Name(), nil, parser.SkipObjectResolution)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, declaration := range file.Decls {
+			f, ok := declaration.(*ast.FuncDecl)
+			if ok && f.Recv != nil && f.Name.Name == "apply" {
+				names = append(names, f.Recv.List[0].Type.(*ast.Ident).Name)
+			}
+		}
+	}
+	return names
+}
+
+func TestEveryTypeOfEditHasARow(t *testing.T) {
+	var types []string
+	f := &fixture{Registry: &registry.Registry{Config: registry.Config{Now: time.Now}}}
+	for _, row := range editRows() {
+		types = append(types, reflect.TypeOf(row.edit(f)).Name())
+	}
+	slices.Sort(types)
+	want := editTypes(t)
+	slices.Sort(want)
+	if diff := cmp.Diff(want, slices.Compact(types)); diff != "" || len(want) < 16 {
+		t.Errorf("types of edits without a row in editRows, or rows without a type (-types +rows):\n%s", diff)
+	}
+}
+
+func TestAUD01_eachEditLeavesOneRecordAndTheRightChanges(t *testing.T) {
+	each(t, func(t *testing.T, f *fixture) {
+		for _, row := range editRows() {
+			t.Run("AUD-01 "+row.name, func(t *testing.T) {
+				by := row.by(f, actor.OperatorAdmin).From(netip.MustParseAddr("192.0.2.7"), "request-7")
+				seq := query(t, f.DB, `SELECT audit_count, seq FROM revision`)[0]
+				f.must(t, by, row.edit(f))
+				organisation := string(by.Organisation())
+				if row.name == "CreateOrganisation" {
+					organisation = row.subject(f)
+				}
+				want := [][]string{{strconv.FormatInt(f.Now().UnixMicro(), 10), organisation, row.action, row.subject(f), "person:p-role", "request-7", "192.0.2.7"}}
+				got := query(t, f.DB, `SELECT at, organisation_id, action, subject, actor, request_id, address FROM audit WHERE seq > $1`, seq[0])
+				if diff := cmp.Diff(want, got); diff != "" {
+					t.Errorf("audit records (-want +got):\n%s", diff)
+				}
+				content := query(t, f.DB, `SELECT content FROM audit WHERE seq > $1`, seq[0])
+				if len(content) != 1 || !json.Valid([]byte(content[0][0])) {
+					t.Errorf("content = %q, want one JSON value", content)
+				}
+				feed := "none "
+				if row.feed != nil {
+					feed = row.feed(f)
+				}
+				changes := query(t, f.DB, `SELECT kind, key FROM change WHERE seq > $1`, seq[1])
+				if len(changes) != 1 || strings.Join(changes[0], " ") != feed {
+					t.Errorf("the change feed says %q, want %q", changes, feed)
+				}
+			})
+		}
+		if n, err := journal.Verify(t.Context(), f.DB); err != nil {
+			t.Errorf("the chain of %d records: %v", n, err)
+		}
+	})
+}
+
+// brokenAfter gives n bytes of randomness and then fails.
+type brokenAfter struct{ n int }
+
+func (b *brokenAfter) Read(p []byte) (int, error) {
+	if b.n < len(p) {
+		return 0, errors.New("no randomness left")
+	}
+	b.n -= len(p)
+	return len(p), nil
+}
+
+func TestAUD02_whatCannotBeRecordedDoesNotHappen(t *testing.T) {
+	each(t, func(t *testing.T, f *fixture) {
+		config := f.Config
+		for _, row := range editRows() {
+			t.Run("AUD-02 "+row.name, func(t *testing.T) {
+				config.Rand = &brokenAfter{}
+				before := dump(t, f.DB)
+				wantKind(t, registry.New(config).Apply(t.Context(), row.by(f, actor.OperatorAdmin), row.edit(f)), fault.Unavailable)
+				if diff := cmp.Diff(before, dump(t, f.DB)); diff != "" {
+					t.Errorf("the change was made without a record:\n%s", diff)
+				}
+				t.Run("twin", func(t *testing.T) { f.must(t, row.by(f, actor.OperatorAdmin), row.edit(f)) })
+			})
+		}
+	})
+}
+
+func TestAUD02_theSecondRecordFailingTakesTheFirstEditBack(t *testing.T) {
+	each(t, func(t *testing.T, f *fixture) {
+		config := f.Config
+		config.Rand = &brokenAfter{n: 16}
+		before := dump(t, f.DB)
+		edits := []registry.Edit{registry.RenameOrganisation{Name: "one"}, registry.RenameOrganisation{Name: "two"}}
+		wantKind(t, registry.New(config).Apply(t.Context(), f.adminA, edits...), fault.Unavailable)
+		if diff := cmp.Diff(before, dump(t, f.DB)); diff != "" {
+			t.Error(diff)
+		}
+		t.Run("twin", func(t *testing.T) {
+			config.Rand = &brokenAfter{n: 32}
+			if err := registry.New(config).Apply(t.Context(), f.adminA, edits...); err != nil {
+				t.Error(err)
+			}
+		})
+	})
+}
+
+// ended is an edit that is always refused as NotFound: behind another, it
+// takes that one back, so that a matrix leaves the database as it was.
+var ended = registry.RenameAccount{Account: unknownAccount, Name: "x"}
+
+// tried is the kind of an edit's refusal, or "allowed"; nothing is changed.
+func (f *fixture) tried(t testing.TB, by actor.Actor, edit registry.Edit) string {
+	t.Helper()
+	err := f.Apply(t.Context(), by, edit, ended)
+	if fault.KindOf(err) == fault.NotFound && strings.Contains(err.Error(), string(unknownAccount)) {
+		return "allowed"
+	}
+	switch fault.KindOf(err) {
+	case fault.Forbidden:
+		return "forbidden"
+	case fault.NotFound:
+		return "not found"
+	case fault.Invalid:
+		return "invalid"
+	case fault.Conflict:
+		return "conflict"
+	case fault.RateLimited:
+		return "rate limited"
+	}
+	return "FAILED: " + err.Error()
+}
+
+func TestPRIV01_eachEditIsMadeByItsRolesAlone(t *testing.T) {
+	each(t, func(t *testing.T, f *fixture) {
+		before := dump(t, f.DB)
+		for _, row := range editRows() {
+			t.Run("PRIV-01 "+row.name, func(t *testing.T) {
+				var got strings.Builder
+				for _, role := range actor.Roles() {
+					switch outcome := f.tried(t, row.by(f, role), row.edit(f)); outcome {
+					case "allowed":
+						got.WriteByte('x')
+					case "forbidden":
+						got.WriteByte('.')
+					default:
+						t.Errorf("%s: %s", role, outcome)
+					}
+				}
+				if got.String() != row.roles {
+					t.Errorf("roles %s, want %s", got.String(), row.roles)
+				}
+				t.Run("twin", func(t *testing.T) { // the matrix has both answers
+					if !strings.Contains(got.String(), "x") || !strings.Contains(got.String(), ".") {
+						t.Errorf("roles %s", got.String())
+					}
+				})
+				if got := f.tried(t, actor.Actor{}, row.edit(f)); got == "allowed" || strings.HasPrefix(got, "FAILED") {
+					t.Errorf("the zero Actor: %s", got)
+				}
+			})
+		}
+		if diff := cmp.Diff(before, dump(t, f.DB)); diff != "" {
+			t.Errorf("the matrix left a trace:\n%s", diff)
+		}
+	})
+}
+
+func TestPRIV01_aRoleOnOneAccountReachesNoOther(t *testing.T) {
+	each(t, func(t *testing.T, f *fixture) {
+		on := func(account id.Account) actor.Actor {
+			return actor.NewPerson("p-1", f.orgA, "s", actor.RoleGrant{Role: actor.AccountAdmin, Account: account})
+		}
+		for _, row := range editRows() {
+			if row.roles[1] != 'x' || row.name == "CreateAccount" || row.name == "RenameAccount" {
+				continue
+			}
+			t.Run("PRIV-01 "+row.name, func(t *testing.T) {
+				if got := f.tried(t, on(f.sandboxA), row.edit(f)); got != "forbidden" {
+					t.Errorf("admin of the sandbox account: %s, want forbidden", got)
+				}
+				t.Run("twin", func(t *testing.T) {
+					if got := f.tried(t, on(f.productionA), row.edit(f)); got != "allowed" {
+						t.Errorf("admin of the account: %s, want allowed", got)
+					}
+				})
+			})
+		}
+	})
+}
+
+func TestApplyMakesAllEditsOrNone(t *testing.T) {
+	each(t, func(t *testing.T, f *fixture) {
+		before := dump(t, f.DB)
+		err := f.Apply(t.Context(), f.adminA, registry.RenameOrganisation{Name: "new"}, registry.SetClientState{Client: f.a1, State: registry.Disabled},
+			registry.RenameAccount{Account: f.sandboxA, Name: "A-prod"})
+		wantKind(t, err, fault.Conflict)
+		if diff := cmp.Diff(before, dump(t, f.DB)); diff != "" {
+			t.Errorf("a list of edits was made in part:\n%s", diff)
+		}
+		t.Run("twin", func(t *testing.T) {
+			f.must(t, f.adminA, registry.RenameOrganisation{Name: "new"}, registry.SetClientState{Client: f.a1, State: registry.Disabled},
+				registry.RenameAccount{Account: f.sandboxA, Name: "A-other"})
+		})
+	})
+}
+
+func TestAnEditOfAnotherVersionIsAConflict(t *testing.T) {
+	each(t, func(t *testing.T, f *fixture) {
+		in, name := f.operator.In(f.orgA), "other"
+		f.must(t, in, registry.RenameOrganisation{Name: "A2"}, registry.RenameAccount{Account: f.sandboxA, Name: "A-2"})
+		client := mustClient(t, f, in, f.a1)
+		p2 := productTwo()
+		p2.Description = "changed"
+		f.refuses(t,
+			refusal{name: "RenameOrganisation", by: in, edit: registry.RenameOrganisation{Name: "A3", Base: 1}, want: fault.Conflict, twin: registry.RenameOrganisation{Name: "A3", Base: 2}},
+			refusal{name: "SetOrganisationState", by: in, edit: registry.SetOrganisationState{State: registry.Suspended, Base: 2}, want: fault.Conflict, twin: registry.SetOrganisationState{State: registry.Suspended, Base: 3}},
+			refusal{name: "RenameAccount", by: in, edit: registry.RenameAccount{Account: f.sandboxA, Name: "A-3", Base: 1}, want: fault.Conflict, twin: registry.RenameAccount{Account: f.sandboxA, Name: "A-3", Base: 2}},
+			refusal{name: "SetAccountState", by: in, edit: registry.SetAccountState{Account: f.sandboxA, State: registry.Suspended, Base: 2}, want: fault.Conflict, twin: registry.SetAccountState{Account: f.sandboxA, State: registry.Suspended, Base: 3}},
+			refusal{name: "UpdateClient", by: in, edit: registry.UpdateClient{Client: f.a1, Name: &name, Base: client.Version + 1}, want: fault.Conflict, twin: registry.UpdateClient{Client: f.a1, Name: &name, Base: client.Version}},
+			refusal{name: "SetClientState", by: in, edit: registry.SetClientState{Client: f.a1, State: registry.Disabled, Base: client.Version}, want: fault.Conflict, twin: registry.SetClientState{Client: f.a1, State: registry.Disabled, Base: client.Version + 1}},
+			refusal{name: "AddPermissions", by: in, edit: registry.AddPermissions{Client: f.a1, Permissions: []string{"p1.write"}, Base: client.Version}, want: fault.Conflict, twin: registry.AddPermissions{Client: f.a1, Permissions: []string{"p1.write"}, Base: client.Version + 2}},
+			refusal{name: "RemovePermissions", by: in, edit: registry.RemovePermissions{Client: f.a1, Permissions: []string{"p1.write"}, Base: client.Version}, want: fault.Conflict, twin: registry.RemovePermissions{Client: f.a1, Permissions: []string{"p1.write"}, Base: client.Version + 3}},
+			refusal{name: "PutProduct", by: f.operator, edit: registry.PutProduct{Definition: p2, Source: registry.Managed, Base: 2}, want: fault.Conflict, twin: registry.PutProduct{Definition: p2, Source: registry.Managed, Base: 1}},
+		)
+	})
+}
+
+func mustClient(t testing.TB, f *fixture, by actor.Actor, key id.Client) registry.Client {
+	t.Helper()
+	client, err := f.Client(t.Context(), by, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return client
+}

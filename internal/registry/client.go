@@ -1,0 +1,317 @@
+package registry
+
+import (
+	"context"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/doorward/doorward/internal/actor"
+	"github.com/doorward/doorward/internal/fault"
+	"github.com/doorward/doorward/internal/id"
+	"github.com/doorward/doorward/internal/journal"
+	"github.com/doorward/doorward/internal/sqldb"
+)
+
+// Limits of an API client.
+const (
+	DefaultTokenLifetime = 600 * time.Second
+	MaxTokenLifetime     = 3600 * time.Second
+	MaxNetworks          = 32
+)
+
+// Owner is the kind of a client's owner.
+type Owner string
+
+// A client has exactly one owner, for ever.
+const (
+	OwnedByAccount      Owner = "account"
+	OwnedByOrganisation Owner = "organisation"
+	OwnedByOperator     Owner = "operator"
+)
+
+// ClientState says whether a client works.
+type ClientState string
+
+// Deleted is final; the row stays so that its id is never used again.
+const (
+	Enabled  ClientState = "enabled"
+	Disabled ClientState = "disabled"
+	Deleted  ClientState = "deleted"
+)
+
+// Client is a machine identity: what signs in to the token endpoint.
+type Client struct {
+	ID            id.Client
+	Owner         Owner
+	Organisation  id.Organisation // empty: the operator's
+	Account       id.Account      // empty: not an account's
+	Name          string
+	State         ClientState
+	TokenLifetime time.Duration  // whole seconds
+	Networks      []netip.Prefix // where it may call from; none: anywhere
+	Generation    int64          // raised when it is disabled
+	Version       int64          // raised by each edit
+	CreatedAt     time.Time
+}
+
+// Environment is the account's, and production for clients of organisations
+// and the operator, whose tokens the production key signs.
+func (c *Client) Environment() id.Environment {
+	if c.Owner == OwnedByAccount {
+		return c.Account.Environment()
+	}
+	return id.Production
+}
+
+// idPrefix is the first word of the client's id.
+func idPrefix(owner Owner, account id.Account) string {
+	switch {
+	case owner == OwnedByOperator:
+		return id.OperatorClient
+	case owner == OwnedByOrganisation:
+		return id.OrganisationClient
+	case account.Environment() == id.Production:
+		return id.ProductionClient
+	}
+	return id.SandboxClient
+}
+
+// CreateClient makes an enabled client. With an account it is that account's,
+// else the organisation's in which the actor acts, else the operator's.
+type CreateClient struct {
+	ID            id.Client      `json:"id"`
+	Account       id.Account     `json:"account,omitempty"`
+	Name          string         `json:"name"`
+	TokenLifetime time.Duration  `json:"token_lifetime,omitempty"` // 0: the default
+	Networks      []netip.Prefix `json:"networks,omitempty"`
+}
+
+func (e CreateClient) apply(ctx context.Context, c *change) error {
+	owner, err := c.ownerOfNew(ctx, e.Account)
+	if err != nil {
+		return err
+	}
+	c.says("client.create", c.by.Organisation(), string(e.ID))
+	if err := c.may(actor.ClientWrite, e.Account); err != nil {
+		return err
+	}
+	client := Client{ID: e.ID, Owner: owner, Organisation: c.by.Organisation(), Account: e.Account, Name: e.Name, TokenLifetime: e.TokenLifetime, Networks: e.Networks}
+	if client.TokenLifetime == 0 {
+		client.TokenLifetime = DefaultTokenLifetime
+	}
+	if _, ok := id.ParseClient(string(e.ID)); !ok || e.ID.Prefix() != idPrefix(owner, e.Account) {
+		return fault.Errorf(fault.Invalid, "a client id is %s-, an adjective, a noun and a number here", idPrefix(owner, e.Account))
+	}
+	if err := c.validClient(ctx, &client); err != nil {
+		return err
+	}
+	return c.insertClient(ctx, &client)
+}
+
+func (c *change) ownerOfNew(ctx context.Context, account id.Account) (Owner, error) {
+	if account != "" {
+		a, err := c.account(ctx, account, 0)
+		c.before = nil
+		if err == nil && a.State == Suspended {
+			err = fault.Errorf(fault.Conflict, "the account is suspended")
+		}
+		return OwnedByAccount, err
+	}
+	if c.by.Organisation() != "" {
+		_, err := c.organisation(ctx, 0)
+		c.before = nil
+		return OwnedByOrganisation, err
+	}
+	return OwnedByOperator, nil
+}
+
+// UpdateClient changes the settings that are not nil.
+type UpdateClient struct {
+	Client        id.Client       `json:"client"`
+	Name          *string         `json:"name,omitempty"`
+	TokenLifetime *time.Duration  `json:"token_lifetime,omitempty"`
+	Networks      *[]netip.Prefix `json:"networks,omitempty"`
+	Base          int64           `json:"base,omitempty"`
+}
+
+func (e UpdateClient) apply(ctx context.Context, c *change) error {
+	client, err := c.client(ctx, e.Client, e.Base)
+	if err != nil {
+		return err
+	}
+	c.says("client.update", client.Organisation, string(client.ID))
+	if err := c.may(actor.ClientWrite, client.Account); err != nil {
+		return err
+	}
+	if e.Name != nil {
+		client.Name = *e.Name
+	}
+	if e.TokenLifetime != nil {
+		client.TokenLifetime = *e.TokenLifetime
+	}
+	if e.Networks != nil {
+		client.Networks = *e.Networks
+	}
+	if err := c.validClient(ctx, &client); err != nil {
+		return err
+	}
+	return c.updateClient(ctx, &client)
+}
+
+// SetClientState enables, disables or deletes a client. Its tokens end with
+// each disabling; enabling does not revive them. Enabling needs the right to
+// grant every management permission that the client holds.
+type SetClientState struct {
+	Client id.Client   `json:"client"`
+	State  ClientState `json:"state"`
+	Base   int64       `json:"base,omitempty"`
+}
+
+func (e SetClientState) apply(ctx context.Context, c *change) error {
+	client, err := c.client(ctx, e.Client, e.Base)
+	if err != nil {
+		return err
+	}
+	var ability actor.Ability
+	switch e.State {
+	case Enabled:
+		c.says("client.enable", client.Organisation, string(client.ID))
+		ability = actor.ClientWrite
+		if err := c.mayTakeOver(ctx, &client); err != nil {
+			return err
+		}
+	case Disabled:
+		c.says("client.disable", client.Organisation, string(client.ID))
+		ability = actor.ClientDisable
+	case Deleted:
+		c.says("client.delete", client.Organisation, string(client.ID))
+		ability = actor.ClientWrite
+	default:
+		return fault.Errorf(fault.Invalid, "the state %q is not one of enabled, disabled, deleted", e.State)
+	}
+	if err := c.may(ability, client.Account); err != nil {
+		return err
+	}
+	if client.State == Enabled && e.State != Enabled {
+		client.Generation++
+	}
+	client.State = e.State
+	return c.updateClient(ctx, &client)
+}
+
+// validClient checks the settings that people choose.
+func (c *change) validClient(ctx context.Context, client *Client) error {
+	if err := validName("client's name", client.Name); err != nil {
+		return err
+	}
+	if l := client.TokenLifetime; l < time.Second || l > MaxTokenLifetime || l%time.Second != 0 {
+		return fault.Errorf(fault.Invalid, "the access-token lifetime needs to be 1 to %d whole seconds", int(MaxTokenLifetime.Seconds()))
+	}
+	if len(client.Networks) > MaxNetworks {
+		return fault.Errorf(fault.Invalid, "a client may be limited to %d networks at most", MaxNetworks)
+	}
+	for _, network := range client.Networks {
+		// An IPv4 address in IPv6 clothes would match no caller, ever.
+		if !network.IsValid() || network != network.Masked() || network.Addr().Is4In6() {
+			return fault.Errorf(fault.Invalid, "%q is no network: write it like 192.0.2.0/24 or 2001:db8::/32", network)
+		}
+	}
+	taken, err := exists(ctx, c.tx, `SELECT EXISTS (SELECT 1 FROM client WHERE organisation_id = $1 AND account_id = $2 AND name = $3 AND id <> $4 AND state <> 'deleted')`,
+		client.Organisation, client.Account, client.Name, client.ID)
+	if taken {
+		return fault.Errorf(fault.Conflict, "another client here has that name: choose another")
+	}
+	return err
+}
+
+// mayTakeOver asks for the right to grant every management permission that
+// the client holds: who can use a client can do what it may.
+func (c *change) mayTakeOver(ctx context.Context, client *Client) error {
+	permissions, err := clientPermissions(ctx, c.tx, client)
+	if err != nil {
+		return err
+	}
+	for _, permission := range permissions {
+		if err := c.mayGrantManagement(client, permission); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// mayGrantManagement refuses to hand on a management permission that the
+// actor does not hold on the client's account itself. Other permissions pass.
+func (c *change) mayGrantManagement(client *Client, permission string) error {
+	ability, ok := strings.CutPrefix(permission, actor.ManagementPrefix)
+	if !ok || c.by.May(actor.Ability(ability), client.Account) && c.by.May(actor.PermissionWrite, client.Account) {
+		return nil
+	}
+	return fault.Errorf(fault.Forbidden, "the client %s holds %s, which you may not give yourself; ask someone who may", client.ID, permission)
+}
+
+// client loads one of the actor's organisation, for an edit.
+func (c *change) client(ctx context.Context, key id.Client, base int64) (Client, error) {
+	client, err := loadClient(ctx, c.tx, c.by, key)
+	if err != nil {
+		return client, err
+	}
+	c.tx.Changed(journal.ClientChanged, string(key))
+	c.before = client
+	return client, stale(base, client.Version, "the client")
+}
+
+// NewClient is what a client is made of; see [CreateClient].
+type NewClient struct {
+	Account       id.Account
+	Name          string
+	TokenLifetime time.Duration
+	Networks      []netip.Prefix
+}
+
+// CreateClient makes a client under a fresh id.
+func (r *Registry) CreateClient(ctx context.Context, by actor.Actor, n NewClient) (id.Client, error) {
+	owner := OwnedByOperator
+	switch {
+	case n.Account != "":
+		owner = OwnedByAccount
+	case by.Organisation() != "":
+		owner = OwnedByOrganisation
+	}
+	for collisions := 0; ; collisions++ {
+		key := id.NewClient(r.Rand, idPrefix(owner, n.Account), id.MinClientDigits+collisions/3)
+		err := r.Apply(ctx, by, CreateClient{ID: key, Account: n.Account, Name: n.Name, TokenLifetime: n.TokenLifetime, Networks: n.Networks})
+		if isTaken(err) && collisions < 20 {
+			continue
+		}
+		if err != nil {
+			return "", err
+		}
+		return key, nil
+	}
+}
+
+// Client returns a client of the actor's organisation; the operator's own
+// clients belong to no organisation.
+func (r *Registry) Client(ctx context.Context, by actor.Actor, key id.Client) (client Client, err error) {
+	err = r.DB.View(ctx, func(tx *sqldb.Tx) error {
+		if client, err = loadClient(ctx, tx, by, key); err != nil {
+			return err
+		}
+		return may(by, actor.ClientRead, client.Account)
+	})
+	return client, err
+}
+
+// Clients returns up to limit clients of the actor's organisation that the
+// actor may read, whose ids come after the one given (empty: all), ordered by id.
+func (r *Registry) Clients(ctx context.Context, by actor.Actor, after id.Client, limit int) (clients []Client, err error) {
+	if _, ok := id.ParseClient(string(after)); !ok && after != "" {
+		return nil, fault.Errorf(fault.Invalid, "the list cannot go on after that: begin again without a cursor")
+	}
+	err = r.DB.View(ctx, func(tx *sqldb.Tx) error {
+		clients, err = listClients(ctx, tx, by, after, limit)
+		return err
+	})
+	return clients, err
+}

@@ -1,0 +1,128 @@
+package registry
+
+import (
+	"context"
+	"database/sql"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/doorward/doorward/internal/actor"
+	"github.com/doorward/doorward/internal/fault"
+	"github.com/doorward/doorward/internal/id"
+	"github.com/doorward/doorward/internal/journal"
+	"github.com/doorward/doorward/internal/sqldb"
+)
+
+const clientColumns = `id, owner, organisation_id, account_id, name, state, token_lifetime, networks, generation, version, created_at`
+
+// scanner is a row or the present one of rows.
+type scanner interface{ Scan(into ...any) error }
+
+func scanClient(row scanner) (Client, error) {
+	var (
+		c                 Client
+		lifetime, created int64
+		networks          string
+	)
+	err := row.Scan(&c.ID, &c.Owner, &c.Organisation, &c.Account, &c.Name, &c.State, &lifetime, &networks, &c.Generation, &c.Version, &created)
+	if err != nil {
+		return c, err
+	}
+	c.TokenLifetime = time.Duration(lifetime) * time.Second
+	c.CreatedAt = fromMicros(created)
+	for text := range strings.SplitSeq(networks, ",") {
+		if text == "" {
+			continue
+		}
+		network, err := netip.ParsePrefix(text)
+		if err != nil {
+			return c, err // never ignored: it would widen the list
+		}
+		c.Networks = append(c.Networks, network)
+	}
+	return c, nil
+}
+
+func joinNetworks(networks []netip.Prefix) string {
+	texts := make([]string, len(networks))
+	for i, network := range networks {
+		texts[i] = network.String()
+	}
+	return strings.Join(texts, ",")
+}
+
+// loadClient loads one of the actor's organisation; the operator's own, of no
+// organisation, are for the operator.
+func loadClient(ctx context.Context, tx *sqldb.Tx, by actor.Actor, key id.Client) (Client, error) {
+	if _, ok := id.ParseClient(string(key)); !ok {
+		return Client{}, unknown("client")
+	}
+	if by.Organisation() == "" && !by.Operator() {
+		return Client{}, notFound(sql.ErrNoRows, "client", key)
+	}
+	c, err := scanClient(tx.QueryRow(ctx, `SELECT `+clientColumns+` FROM client WHERE id = $1 AND organisation_id = $2 AND state <> 'deleted'`, key, by.Organisation()))
+	return c, notFound(err, "client", key)
+}
+
+func listClients(ctx context.Context, tx *sqldb.Tx, by actor.Actor, after id.Client, limit int) (clients []Client, err error) {
+	rows, err := tx.Query(ctx, `SELECT `+clientColumns+` FROM client WHERE organisation_id = $1 AND id > $2 AND state <> 'deleted' ORDER BY id`, by.Organisation(), after)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() && len(clients) < limit {
+		c, err := scanClient(rows)
+		if err != nil {
+			return nil, err
+		}
+		if by.May(actor.ClientRead, c.Account) {
+			clients = append(clients, c)
+		}
+	}
+	return clients, rows.Err()
+}
+
+// errTaken says that a fresh client id was used before.
+var errTaken = fault.Errorf(fault.Conflict, "that client id is taken")
+
+func isTaken(err error) bool { return err == errTaken } //nolint:errorlint // the one value, passed on as it is
+
+func (c *change) insertClient(ctx context.Context, client *Client) error {
+	result, err := c.tx.Exec(ctx, `INSERT INTO client (`+clientColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0, 1, $9) ON CONFLICT (id) DO NOTHING`,
+		client.ID, string(client.Owner), client.Organisation, client.Account, client.Name, string(Enabled),
+		int64(client.TokenLifetime/time.Second), joinNetworks(client.Networks), c.Now().UnixMicro())
+	if err != nil {
+		return err
+	}
+	if n, err := result.RowsAffected(); n == 0 {
+		if err == nil {
+			err = errTaken
+		}
+		return err
+	}
+	c.tx.Changed(journal.ClientChanged, string(client.ID)) // it may be remembered as unknown
+	return nil
+}
+
+func (c *change) updateClient(ctx context.Context, client *Client) error {
+	return c.exec(ctx, `UPDATE client SET name = $1, state = $2, token_lifetime = $3, networks = $4, generation = $5, version = version + 1 WHERE id = $6 AND organisation_id = $7`,
+		client.Name, string(client.State), int64(client.TokenLifetime/time.Second), joinNetworks(client.Networks), client.Generation, client.ID, client.Organisation)
+}
+
+// clientPermissions returns what a client was granted, sorted.
+func clientPermissions(ctx context.Context, tx *sqldb.Tx, client *Client) (permissions []string, err error) {
+	rows, err := tx.Query(ctx, `SELECT permission FROM client_permission WHERE client_id = $1 AND organisation_id = $2 ORDER BY permission`, client.ID, client.Organisation)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var permission string
+		if err := rows.Scan(&permission); err != nil {
+			return nil, err
+		}
+		permissions = append(permissions, permission)
+	}
+	return permissions, rows.Err()
+}

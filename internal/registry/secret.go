@@ -1,0 +1,307 @@
+package registry
+
+import (
+	"context"
+	"time"
+
+	"github.com/doorward/doorward/internal/actor"
+	"github.com/doorward/doorward/internal/fault"
+	"github.com/doorward/doorward/internal/id"
+	"github.com/doorward/doorward/internal/secret"
+	"github.com/doorward/doorward/internal/sqldb"
+)
+
+// Limits of client secrets.
+const (
+	MaxSecrets = 10             // of a client that are not revoked
+	UndoWindow = 24 * time.Hour // in which a disabled secret can be enabled again
+)
+
+// SecretState says what a client secret is good for.
+type SecretState string
+
+// The stored states. A secret whose time is up is expired, which is not
+// stored: it gets no new tokens, while those that it got stay good.
+const (
+	SecretActive   SecretState = "active"
+	SecretRetiring SecretState = "retiring" // works until EndsAt
+	SecretDisabled SecretState = "disabled" // may be enabled again for a day
+	SecretRevoked  SecretState = "revoked"  // final
+	SecretExpired  SecretState = "expired"  // never stored
+)
+
+// Secret is what is known of a client secret; the secret itself is not.
+type Secret struct {
+	ID          id.Secret
+	Client      id.Client
+	Name        string
+	Digest      secret.Digest `json:"-"`
+	State       SecretState   // as stored; see StateAt
+	CreatedWith string        // the session or client secret that created it
+	CreatedAt   time.Time
+	ExpiresAt   time.Time // zero: never
+	EndsAt      time.Time // of a retiring secret
+	DisabledAt  time.Time
+	RevokedAt   time.Time
+	LastUsedAt  time.Time
+}
+
+// StateAt returns the state at a time, expiry counted in.
+func (s *Secret) StateAt(now time.Time) SecretState {
+	live := s.State == SecretActive || s.State == SecretRetiring
+	if live && (past(s.ExpiresAt, now) || s.State == SecretRetiring && past(s.EndsAt, now)) {
+		return SecretExpired
+	}
+	return s.State
+}
+
+func past(end, now time.Time) bool { return !end.IsZero() && !now.Before(end) }
+
+// AddSecret stores the digest of a new secret. It needs the right to grant
+// every management permission that the client holds.
+type AddSecret struct {
+	Client  id.Client     `json:"client"`
+	ID      id.Secret     `json:"id"`
+	Name    string        `json:"name"`
+	Digest  secret.Digest `json:"-"`
+	Expires time.Time     `json:"expires,omitzero"` // zero: never
+}
+
+func (e AddSecret) apply(ctx context.Context, c *change) error {
+	client, err := c.clientForSecrets(ctx, e.Client)
+	if err != nil {
+		return err
+	}
+	c.before = nil
+	c.says("secret.add", client.Organisation, string(e.ID))
+	if _, ok := id.ParseSecret(string(e.ID)); !ok || len(e.Digest) == 0 {
+		return fault.Errorf(fault.Invalid, "a secret needs its id and its digest: only who made it can add it")
+	}
+	if err := validName("secret's name", e.Name); err != nil {
+		return err
+	}
+	if past(e.Expires, c.Now()) {
+		return fault.Errorf(fault.Invalid, "the secret would have expired already: choose a later time")
+	}
+	var count int
+	err = c.tx.QueryRow(ctx, `SELECT count(*) FROM client_secret WHERE client_id = $1 AND organisation_id = $2 AND state <> 'revoked'`, client.ID, client.Organisation).Scan(&count)
+	if err != nil {
+		return err
+	}
+	if count >= MaxSecrets {
+		return fault.Errorf(fault.Conflict, "the client has %d secrets already: revoke one first", MaxSecrets)
+	}
+	return c.insertSecret(ctx, &client, &e)
+}
+
+// RetireSecret ends a secret at a date, in favour of its successor: what the
+// old one created counts as created with the new one.
+type RetireSecret struct {
+	Client    id.Client `json:"client"`
+	Secret    id.Secret `json:"secret"`
+	Successor id.Secret `json:"successor"`
+	Ends      time.Time `json:"ends"`
+}
+
+func (e RetireSecret) apply(ctx context.Context, c *change) error {
+	client, err := c.clientForSecrets(ctx, e.Client)
+	if err != nil {
+		return err
+	}
+	c.says("secret.retire", client.Organisation, string(e.Secret))
+	s, err := c.secret(ctx, &client, e.Secret)
+	if err != nil {
+		return err
+	}
+	successor, err := loadSecret(ctx, c.tx, &client, e.Successor)
+	if err != nil {
+		return err
+	}
+	if s.StateAt(c.Now()) != SecretActive || successor.StateAt(c.Now()) != SecretActive || s.ID == successor.ID {
+		return fault.Errorf(fault.Conflict, "only an active secret can be retired in favour of another active one")
+	}
+	if e.Ends.IsZero() {
+		return fault.Errorf(fault.Invalid, "say until when the old secret works")
+	}
+	s.State, s.EndsAt = SecretRetiring, e.Ends
+	if now := c.Now(); s.EndsAt.Before(now) {
+		s.EndsAt = now
+	}
+	if err := c.moveDescendants(ctx, &client, s.ID, successor.ID); err != nil {
+		return err
+	}
+	return c.updateSecret(ctx, &client, &s)
+}
+
+// SetSecretState disables a secret, enables it again within a day, or revokes
+// it. Disabling and revoking end the tokens that it obtained too.
+type SetSecretState struct {
+	Client          id.Client   `json:"client"`
+	Secret          id.Secret   `json:"secret"`
+	State           SecretState `json:"state"`
+	WithDescendants bool        `json:"with_descendants,omitempty"` // revoke what it created too
+}
+
+func (e SetSecretState) apply(ctx context.Context, c *change) error {
+	client, err := c.client(ctx, e.Client, 0)
+	if err != nil {
+		return err
+	}
+	s, err := c.secret(ctx, &client, e.Secret)
+	if err != nil {
+		return err
+	}
+	if s.State == SecretRevoked && e.State != SecretRevoked {
+		return fault.Errorf(fault.Conflict, "the secret is revoked for good: add another")
+	}
+	now := c.Now()
+	ability := actor.SecretWrite
+	switch e.State {
+	case SecretActive:
+		c.says("secret.enable", client.Organisation, string(s.ID))
+		if err := c.mayTakeOver(ctx, &client); err != nil {
+			return err
+		}
+		if err := s.revive(now); err != nil {
+			return err
+		}
+	case SecretDisabled:
+		c.says("secret.disable", client.Organisation, string(s.ID))
+		ability = actor.ClientDisable
+		if s.State != SecretDisabled { // again must not begin the day again
+			s.State, s.DisabledAt = SecretDisabled, now
+		}
+	case SecretRevoked:
+		c.says("secret.revoke", client.Organisation, string(s.ID))
+		if s.State != SecretRevoked {
+			s.State, s.RevokedAt = SecretRevoked, now
+		}
+	default:
+		return fault.Errorf(fault.Invalid, "the state %q is not one of active, disabled, revoked", e.State)
+	}
+	if err := c.may(ability, client.Account); err != nil {
+		return err
+	}
+	if e.State == SecretRevoked && e.WithDescendants {
+		if err := c.revokeDescendants(ctx, &client, s.ID); err != nil {
+			return err
+		}
+	}
+	return c.updateSecret(ctx, &client, &s)
+}
+
+// revive undoes disabling: a secret that was retiring goes on retiring. For
+// one that is retiring now it cancels that.
+func (s *Secret) revive(now time.Time) error {
+	switch {
+	case s.State == SecretDisabled && past(s.DisabledAt.Add(UndoWindow), now):
+		return fault.Errorf(fault.Conflict, "the secret was disabled more than a day ago: add another")
+	case s.StateAt(now) == SecretExpired:
+		return fault.Errorf(fault.Conflict, "the secret has expired: add another")
+	case s.State == SecretDisabled && !s.EndsAt.IsZero():
+		s.State = SecretRetiring
+	default:
+		s.State, s.EndsAt = SecretActive, time.Time{}
+	}
+	s.DisabledAt = time.Time{}
+	return nil
+}
+
+// clientForSecrets loads a client to which the actor may add secrets.
+func (c *change) clientForSecrets(ctx context.Context, key id.Client) (Client, error) {
+	client, err := c.client(ctx, key, 0)
+	if err != nil {
+		return client, err
+	}
+	if err := c.may(actor.SecretWrite, client.Account); err != nil {
+		return client, err
+	}
+	return client, c.mayTakeOver(ctx, &client)
+}
+
+// secret loads a client's secret, for an edit.
+func (c *change) secret(ctx context.Context, client *Client, key id.Secret) (Secret, error) {
+	s, err := loadSecret(ctx, c.tx, client, key)
+	c.before = s
+	return s, err
+}
+
+// AddSecret gives a client one more secret. The Plaintext cannot be read
+// again. A zero expires means that the secret does not expire.
+func (r *Registry) AddSecret(ctx context.Context, by actor.Actor, client id.Client, name string, expires time.Time) (id.Secret, secret.Plaintext, error) {
+	edit, plaintext, err := r.newSecret(client, name, expires)
+	if err != nil {
+		return "", secret.Plaintext{}, err
+	}
+	if err := r.Apply(ctx, by, edit); err != nil {
+		return "", secret.Plaintext{}, err
+	}
+	return edit.ID, plaintext, nil
+}
+
+// RotateSecret adds a secret and lets the old one retire at a date.
+func (r *Registry) RotateSecret(ctx context.Context, by actor.Actor, client id.Client, old id.Secret, name string, expires, ends time.Time) (id.Secret, secret.Plaintext, error) {
+	edit, plaintext, err := r.newSecret(client, name, expires)
+	if err != nil {
+		return "", secret.Plaintext{}, err
+	}
+	if err := r.Apply(ctx, by, edit, RetireSecret{Client: client, Secret: old, Successor: edit.ID, Ends: ends}); err != nil {
+		return "", secret.Plaintext{}, err
+	}
+	return edit.ID, plaintext, nil
+}
+
+func (r *Registry) newSecret(client id.Client, name string, expires time.Time) (AddSecret, secret.Plaintext, error) {
+	public := id.NewSecret(r.Rand)
+	plaintext, err := r.Mint.New(r.Rand, EnvironmentLetter(client), public)
+	return AddSecret{Client: client, ID: public, Name: name, Digest: secret.DigestOf(plaintext), Expires: expires}, plaintext, err
+}
+
+// EnvironmentLetter is the letter in the secrets of a client, told by the
+// client's id: s for sandbox, p for production, o for clients of organisations
+// and the operator.
+func EnvironmentLetter(client id.Client) byte {
+	switch client.Prefix() {
+	case id.SandboxClient:
+		return 's'
+	case id.ProductionClient:
+		return 'p'
+	}
+	return 'o'
+}
+
+// Secrets returns the secrets of a client, newest first.
+func (r *Registry) Secrets(ctx context.Context, by actor.Actor, key id.Client) (secrets []Secret, err error) {
+	err = r.DB.View(ctx, func(tx *sqldb.Tx) error {
+		client, err := loadClient(ctx, tx, by, key)
+		if err != nil {
+			return err
+		}
+		if err := may(by, actor.ClientRead, client.Account); err != nil {
+			return err
+		}
+		secrets, err = clientSecrets(ctx, tx, &client)
+		return err
+	})
+	return secrets, err
+}
+
+// Descendants returns the live secrets that were created with this one, or with
+// what it created, with their last use, for whoever decides about revoking it.
+func (r *Registry) Descendants(ctx context.Context, by actor.Actor, key id.Client, of id.Secret) (secrets []Secret, err error) {
+	err = r.DB.View(ctx, func(tx *sqldb.Tx) error {
+		client, err := loadClient(ctx, tx, by, key)
+		if err != nil {
+			return err
+		}
+		if err := may(by, actor.ClientRead, client.Account); err != nil {
+			return err
+		}
+		if _, err := loadSecret(ctx, tx, &client, of); err != nil {
+			return err
+		}
+		secrets, err = descendants(ctx, tx, &client, of)
+		return err
+	})
+	return secrets, err
+}

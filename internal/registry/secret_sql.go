@@ -1,0 +1,105 @@
+package registry
+
+import (
+	"context"
+
+	"github.com/doorward/doorward/internal/id"
+	"github.com/doorward/doorward/internal/journal"
+	"github.com/doorward/doorward/internal/sqldb"
+)
+
+const secretColumns = `id, client_id, name, digest, state, created_with, created_at, expires_at, ends_at, disabled_at, revoked_at, last_used_at`
+
+func scanSecret(row scanner) (Secret, error) {
+	var s Secret
+	var digest []byte
+	var created, expires, ends, disabled, revoked, used int64
+	err := row.Scan(&s.ID, &s.Client, &s.Name, &digest, &s.State, &s.CreatedWith, &created, &expires, &ends, &disabled, &revoked, &used)
+	s.Digest = digest
+	s.CreatedAt, s.ExpiresAt, s.EndsAt = fromMicros(created), fromMicros(expires), fromMicros(ends)
+	s.DisabledAt, s.RevokedAt, s.LastUsedAt = fromMicros(disabled), fromMicros(revoked), fromMicros(used)
+	return s, err
+}
+
+func querySecrets(ctx context.Context, tx *sqldb.Tx, query string, args ...any) (secrets []Secret, err error) {
+	rows, err := tx.Query(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		s, err := scanSecret(rows)
+		if err != nil {
+			return nil, err
+		}
+		secrets = append(secrets, s)
+	}
+	return secrets, rows.Err()
+}
+
+func loadSecret(ctx context.Context, tx *sqldb.Tx, client *Client, key id.Secret) (Secret, error) {
+	if _, ok := id.ParseSecret(string(key)); !ok {
+		return Secret{}, unknown("secret")
+	}
+	s, err := scanSecret(tx.QueryRow(ctx, `SELECT `+secretColumns+` FROM client_secret WHERE id = $1 AND client_id = $2 AND organisation_id = $3`, key, client.ID, client.Organisation))
+	return s, notFound(err, "secret", key)
+}
+
+func clientSecrets(ctx context.Context, tx *sqldb.Tx, client *Client) ([]Secret, error) {
+	return querySecrets(ctx, tx, `SELECT `+secretColumns+` FROM client_secret WHERE client_id = $1 AND organisation_id = $2 ORDER BY created_at DESC, id`, client.ID, client.Organisation)
+}
+
+// descendants walks what a secret created, and what that created, also through
+// revoked ones: a leaked secret must not hide its work behind one of them. Those
+// of an operator's credential may be in any organisation, others in their own.
+func descendants(ctx context.Context, tx *sqldb.Tx, client *Client, of id.Secret) (live []Secret, err error) {
+	seen := map[id.Secret]bool{of: true}
+	for queue := []id.Secret{of}; len(queue) > 0; queue = queue[1:] {
+		created, err := querySecrets(ctx, tx, `SELECT `+secretColumns+` FROM client_secret WHERE created_with = $1 AND ($2 = '' OR organisation_id = $2) ORDER BY created_at DESC, id -- any organisation: for the operator's alone`, queue[0], client.Organisation)
+		if err != nil {
+			return nil, err
+		}
+		for _, s := range created {
+			if seen[s.ID] {
+				continue
+			}
+			seen[s.ID] = true
+			queue = append(queue, s.ID)
+			if s.State != SecretRevoked {
+				live = append(live, s)
+			}
+		}
+	}
+	return live, nil
+}
+
+func (c *change) insertSecret(ctx context.Context, client *Client, e *AddSecret) error {
+	err := c.exec(ctx, `INSERT INTO client_secret (`+secretColumns+`, organisation_id) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0, 0, 0, 0, $9)`,
+		e.ID, client.ID, e.Name, []byte(e.Digest), string(SecretActive), c.by.Credential(), c.Now().UnixMicro(), micros(e.Expires), client.Organisation)
+	return isFree(err, "secret")
+}
+
+func (c *change) updateSecret(ctx context.Context, client *Client, s *Secret) error {
+	return c.exec(ctx, `UPDATE client_secret SET state = $1, ends_at = $2, disabled_at = $3, revoked_at = $4 WHERE id = $5 AND client_id = $6 AND organisation_id = $7`,
+		string(s.State), micros(s.EndsAt), micros(s.DisabledAt), micros(s.RevokedAt), s.ID, client.ID, client.Organisation)
+}
+
+func (c *change) moveDescendants(ctx context.Context, client *Client, from, to id.Secret) error {
+	return c.exec(ctx, `UPDATE client_secret SET created_with = $1 WHERE created_with = $2 AND id <> $1 AND ($3 = '' OR organisation_id = $3) -- any organisation: for the operator's alone`, to, from, client.Organisation)
+}
+
+// revokeDescendants revokes what a secret created, and what that created.
+func (c *change) revokeDescendants(ctx context.Context, client *Client, of id.Secret) error {
+	found, err := descendants(ctx, c.tx, client, of)
+	if err != nil {
+		return err
+	}
+	for i := range found {
+		c.tx.Changed(journal.ClientChanged, string(found[i].Client))
+		err := c.exec(ctx, `UPDATE client_secret SET state = 'revoked', revoked_at = $1 WHERE id = $2 AND ($3 = '' OR organisation_id = $3) -- any organisation: for the operator's alone`, c.Now().UnixMicro(), found[i].ID, client.Organisation)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
