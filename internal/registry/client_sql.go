@@ -89,7 +89,7 @@ var errTaken = fault.Errorf(fault.Conflict, "that client id is taken")
 func isTaken(err error) bool { return err == errTaken } //nolint:errorlint // the one value, passed on as it is
 
 func (c *change) insertClient(ctx context.Context, client *Client) error {
-	result, err := c.tx.Exec(ctx, `INSERT INTO client (`+clientColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0, 1, $9) ON CONFLICT (id) DO NOTHING`,
+	result, err := c.tx.Exec(ctx, `INSERT INTO client (`+clientColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 1, 1, $9) ON CONFLICT (id) DO NOTHING`,
 		client.ID, string(client.Owner), client.Organisation, client.Account, client.Name, string(Enabled),
 		int64(client.TokenLifetime/time.Second), joinNetworks(client.Networks), c.Now().UnixMicro())
 	if err != nil {

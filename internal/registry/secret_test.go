@@ -322,11 +322,16 @@ func TestADescendantIsReachedThroughARevokedOne(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		first, second, third := f.chain(t)
 		f.must(t, f.adminA, set(f.a2, second, registry.SecretRevoked))
+		when := f.Now()
+		f.clock.add(time.Hour)
 		revoke := set(f.a1, first, registry.SecretRevoked)
 		revoke.WithDescendants = true
 		f.must(t, f.adminA, revoke)
 		if s := f.secretOf(t, f.manager, third); s.State != registry.SecretRevoked {
 			t.Errorf("the third of the chain is %s", s.State)
+		}
+		if s := f.secretOf(t, f.a2, second); !s.RevokedAt.Equal(when) {
+			t.Errorf("the second was revoked at %v, and says %v", when, s.RevokedAt)
 		}
 	})
 }

@@ -22,7 +22,7 @@ func LockFile(path string, wait bool) (unlock func(), err error) {
 	if !wait {
 		how |= syscall.LOCK_NB
 	}
-	if err := syscall.Flock(int(file.Fd()), how); err != nil { //nolint:gosec // a file descriptor fits an int
+	if err := syscall.Flock(int(file.Fd()), how); err != nil {
 		_ = file.Close()
 		if errors.Is(err, syscall.EWOULDBLOCK) {
 			return nil, ErrLocked

@@ -13,7 +13,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"fmt"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -68,7 +67,7 @@ func Open(ctx context.Context, config Config) (*DB, error) {
 	case "postgres", "postgresql":
 		err = db.openPostgres()
 	default:
-		return nil, fmt.Errorf("the database URL must begin with sqlite: or postgres:")
+		return nil, errors.New("the database URL begins with sqlite: or postgres:, as in sqlite:/var/lib/doorward/doorward.db")
 	}
 	if err != nil {
 		return nil, err

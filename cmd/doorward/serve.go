@@ -1,0 +1,88 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/doorward/doorward/internal/server"
+)
+
+func newServe() *cobra.Command {
+	var path string
+	var check bool
+	cmd := &cobra.Command{
+		Use: "serve --config FILE", Short: "Run the server for production", Args: cobra.NoArgs,
+		Long: `Run the server that FILE describes, until it gets SIGTERM or SIGINT; calls in
+flight then finish within grace_time. docs/doorward.example.yaml lists every setting.`,
+		Example: "  doorward serve --config doorward.yaml --check   # validate and exit\n  doorward serve --config doorward.yaml",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			config, err := server.LoadConfig(path, os.Environ())
+			if err != nil {
+				return err
+			}
+			if check {
+				_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s is good: %d products, database %s\n", path, len(config.Products), engineOf(config.Database))
+				return err
+			}
+			logger := slog.New(slog.NewJSONHandler(cmd.ErrOrStderr(), nil))
+			return serve(cmd.Context(), config, logger)
+		},
+	}
+	cmd.Flags().StringVar(&path, "config", "", "the configuration file (YAML)")
+	cmd.Flags().BoolVar(&check, "check", false, "validate the configuration and exit")
+	_ = cmd.MarkFlagRequired("config") // fails only for a flag that does not exist
+	return cmd
+}
+
+// engineOf tells the engine without the rest of the URL, which may hold a
+// password.
+func engineOf(database string) string {
+	for i := range len(database) {
+		if database[i] == ':' {
+			return database[:i]
+		}
+	}
+	return database
+}
+
+func serve(ctx context.Context, config server.Config, logger *slog.Logger) error {
+	s, err := server.Open(ctx, config, logger)
+	if err != nil {
+		return err
+	}
+	listeners, err := config.Listen(ctx)
+	if err != nil {
+		return errors.Join(err, s.Close())
+	}
+	logger.Info("serving", "version", version(), "api", listeners.API.Addr().String(), "dashboard", listeners.Dashboard.Addr().String(), "ops", listeners.Ops.Addr().String())
+	err = s.Serve(ctx, listeners)
+	return errors.Join(err, s.Close())
+}
+
+func newMigrate() *cobra.Command {
+	var path string
+	cmd := &cobra.Command{
+		Use: "migrate --config FILE", Short: "Bring the database's schema up to this binary", Args: cobra.NoArgs,
+		Long: `Bring the schema of the database that FILE names up to this binary. On PostgreSQL
+serve never does it by itself, so that a rolling restart decides when.`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			config, err := server.LoadConfig(path, os.Environ())
+			if err != nil {
+				return err
+			}
+			if err := server.Migrate(cmd.Context(), config.Database); err != nil {
+				return err
+			}
+			_, err = fmt.Fprintln(cmd.OutOrStdout(), "the database is up to date")
+			return err
+		},
+	}
+	cmd.Flags().StringVar(&path, "config", "", "the configuration file (YAML)")
+	_ = cmd.MarkFlagRequired("config") // fails only for a flag that does not exist
+	return cmd
+}

@@ -1,0 +1,115 @@
+package server
+
+import (
+	"crypto/rand"
+	"io"
+	"net/http"
+	"net/netip"
+	"os"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/doorward/doorward/internal/authserver"
+	"github.com/doorward/doorward/internal/gateway"
+	"github.com/doorward/doorward/internal/throttle"
+)
+
+// maxIssuers is how many clients the issuing limit tells apart.
+const maxIssuers = 65_536
+
+func (s *Server) newAuthServer(helpURL string, accessLog io.Writer) (*authserver.Server, error) {
+	tokens := newTokenMetrics(s.metrics)
+	return authserver.New(authserver.Config{
+		Access: s.access, Registry: s.registry, Mint: s.mint, Signer: s.keys.Signer, JWKSet: s.keys.JWKSet, Algorithms: s.algorithms(),
+		PublicURL: s.config.PublicURL, IssuerPath: s.config.IssuerPath, Scope: s.config.Scope, HelpURL: helpURL,
+		Failures: throttle.NewFailures(throttle.Config{Now: s.now}),
+		Issuing:  throttle.NewRate(*s.config.IssuingLimit.PerSecond, s.config.IssuingLimit.Burst, maxIssuers, s.now),
+		Now:      s.now, Rand: rand.Reader, Log: s.log,
+		Peer: func(r *http.Request) netip.Addr { peer, _ := socketAddress(r); return peer },
+		Observe: func(o authserver.Observation) {
+			tokens.count(o)
+			if accessLog != nil {
+				logToken(accessLog, s.now(), o)
+			}
+		},
+	})
+}
+
+func (s *Server) newGateway(helpURL string, accessLog io.Writer) (*gateway.Gateway, error) {
+	metrics, err := gateway.NewMetrics(s.metrics)
+	if err != nil {
+		return nil, err
+	}
+	return gateway.New(gateway.Config{
+		Access: s.access, AssertionSigner: s.keys.AssertionSigner, Issuer: s.issuer(), PublicURL: s.config.PublicURL, HelpURL: helpURL,
+		Now: s.now, Rand: rand.Reader, Log: s.log, AccessLog: accessLog, Metrics: metrics,
+	})
+}
+
+// tokenMetrics counts what the token service answers.
+type tokenMetrics struct {
+	requests *prometheus.CounterVec
+	seconds  prometheus.Histogram
+	bound    sync.Map // endpoint and outcome → prometheus.Counter
+}
+
+func newTokenMetrics(registerer prometheus.Registerer) *tokenMetrics {
+	m := &tokenMetrics{
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "doorward_token_requests_total", Help: "Requests of the token service by endpoint and outcome.",
+		}, []string{"endpoint", "outcome"}),
+		seconds: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "doorward_token_request_seconds", Help: "Time to answer requests of the token service.",
+			Buckets: []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .1, .5, 2},
+		}),
+	}
+	registerer.MustRegister(m.requests, m.seconds)
+	return m
+}
+
+func (m *tokenMetrics) count(o authserver.Observation) {
+	key := [2]string{o.Endpoint, o.Outcome}
+	counter, ok := m.bound.Load(key)
+	if !ok {
+		counter, _ = m.bound.LoadOrStore(key, m.requests.WithLabelValues(o.Endpoint, o.Outcome))
+	}
+	counter.(prometheus.Counter).Inc() //nolint:forcetypeassert // nothing else is stored
+	m.seconds.Observe(o.Took.Seconds())
+}
+
+// logToken writes one line about a request of the token service.
+func logToken(w io.Writer, now time.Time, o authserver.Observation) {
+	line := make([]byte, 0, 256)
+	line = append(line, `{"time":"`...)
+	line = now.UTC().AppendFormat(line, time.RFC3339Nano)
+	for _, field := range [...][2]string{{"endpoint", o.Endpoint}, {"outcome", o.Outcome}, {"reason", o.Reason}, {"client", string(o.Client)}, {"secret", string(o.Secret)}} {
+		if field[1] != "" {
+			line = append(line, `","`...)
+			line = append(line, field[0]...)
+			line = append(line, `":"`...)
+			line = append(line, field[1]...) // ids and our own words: nothing to escape
+		}
+	}
+	line = append(line, `","us":`...)
+	line = strconv.AppendInt(line, o.Took.Microseconds(), 10)
+	_, _ = w.Write(append(line, "}\n"...))
+}
+
+// openAccessLog opens what the access log is written to; nil is off.
+func (s *Server) openAccessLog() (io.Writer, error) {
+	switch s.config.AccessLog {
+	case "off":
+		return nil, nil //nolint:nilnil // off is an answer
+	case "-":
+		return os.Stdout, nil
+	}
+	file, err := os.OpenFile(s.config.AccessLog, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	s.onClose(file.Close)
+	return file, nil
+}

@@ -1,0 +1,82 @@
+package server
+
+import (
+	"net/http"
+	"net/http/pprof"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/doorward/doorward/internal/id"
+)
+
+// ops serves operators: health, readiness, metrics and, when asked for, pprof.
+func (s *Server) ops() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, "alive\n") })
+	mux.HandleFunc("GET /readyz", s.readyz)
+	mux.Handle("GET /metrics", promhttp.HandlerFor(s.metrics, promhttp.HandlerOpts{}))
+	if s.config.Ops.Pprof {
+		mux.HandleFunc("/debug/pprof/", pprof.Index)
+		mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
+		mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
+		mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
+		mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
+	}
+	return mux
+}
+
+func answer(w http.ResponseWriter, status int, text string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	_, _ = w.Write([]byte(text))
+}
+
+// readyz says whether calls sent here now would be answered.
+func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) {
+	switch {
+	case !s.ready.Load():
+		answer(w, http.StatusServiceUnavailable, "starting or stopping\n")
+	case s.access.Age() > s.config.StaleLimit:
+		answer(w, http.StatusServiceUnavailable, "the database has not answered for longer than stale_limit\n")
+	default:
+		answer(w, http.StatusOK, "ready\n")
+	}
+}
+
+// registerMetrics adds what is read at each scrape; counters of calls and
+// tokens belong to the packages that count.
+func (s *Server) registerMetrics() {
+	s.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	gauge := func(name, help string, read func() float64) {
+		s.metrics.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, read))
+	}
+	counter := func(name, help string, read func() float64) {
+		s.metrics.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help}, read))
+	}
+	counter("doorward_sql_statements_total", "SQL statements run.", func() float64 { return float64(s.db.Statements()) })
+	gauge("doorward_snapshot_age_seconds", "Time since the change feed was last read.", func() float64 { return s.access.Age().Seconds() })
+	gauge("doorward_directory_clients", "API clients held in memory.", func() float64 { return float64(s.access.Statistics().Clients) })
+	gauge("doorward_verified_tokens", "Verified access tokens held in memory.", func() float64 { return float64(s.access.Statistics().Tokens) })
+	counter("doorward_directory_hits_total", "Look-ups of API clients answered from memory.", func() float64 { return float64(s.access.Statistics().Hits) })
+	counter("doorward_directory_misses_total", "Look-ups of API clients that read the database.", func() float64 { return float64(s.access.Statistics().Misses) })
+	for _, environment := range []id.Environment{id.Sandbox, id.Production} {
+		s.metrics.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "doorward_signing_key_age_seconds", Help: "Age of the key that signs access tokens now.",
+			ConstLabels: prometheus.Labels{"environment": string(environment)},
+		}, func() float64 { return s.keyAge(environment) }))
+	}
+}
+
+// keyAge is the time since the environment's current key began to sign.
+func (s *Server) keyAge(environment id.Environment) float64 {
+	for _, key := range s.keys.Keys() {
+		if key.Purpose == string(environment) && key.State == "current" {
+			return s.now().Sub(key.Activated).Truncate(time.Millisecond).Seconds()
+		}
+	}
+	return 0
+}

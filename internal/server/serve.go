@@ -1,0 +1,144 @@
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/doorward/doorward/internal/fault"
+	"github.com/doorward/doorward/internal/journal"
+)
+
+// Limits of what a request may cost before anything looks at it.
+const (
+	maxHeaderBytes    = 32 << 10 // net/http adds 4 KiB of slack
+	readHeaderTimeout = 10 * time.Second
+	idleTimeout       = 2 * time.Minute
+)
+
+// Listeners are the sockets of a server, one per audience, so that a mistake
+// in one cannot expose another.
+type Listeners struct{ API, Dashboard, Ops net.Listener }
+
+// Listen opens the sockets that the configuration names.
+func (c *Config) Listen(ctx context.Context) (l Listeners, err error) {
+	for _, open := range []struct {
+		listener *net.Listener
+		address  string
+	}{{&l.API, c.APIListen}, {&l.Dashboard, c.DashboardListen}, {&l.Ops, c.OpsListen}} {
+		if *open.listener, err = new(net.ListenConfig).Listen(ctx, "tcp", open.address); err != nil {
+			l.Close()
+			return Listeners{}, fmt.Errorf("listen on %s: %w; choose another address or stop what uses it", open.address, err)
+		}
+	}
+	return l, nil
+}
+
+// Close closes those that are open.
+func (l Listeners) Close() {
+	for _, listener := range []net.Listener{l.API, l.Dashboard, l.Ops} {
+		if listener != nil {
+			_ = listener.Close()
+		}
+	}
+}
+
+// Serve answers on the listeners until the context ends, then lets the calls
+// in flight finish within the grace time. It closes the listeners.
+func (s *Server) Serve(ctx context.Context, l Listeners) error {
+	secured, err := s.config.TLS.config()
+	if err != nil {
+		l.Close()
+		return err
+	}
+	servers := []*http.Server{
+		s.httpServer(l.API, s.api, secured),
+		s.httpServer(l.Dashboard, s.dashboard, secured),
+		s.httpServer(l.Ops, s.ops(), nil),
+	}
+	ended := make(chan error, len(servers))
+	for i, listener := range []net.Listener{l.API, l.Dashboard, l.Ops} {
+		go func() { ended <- serve(servers[i], listener) }() // awaited below, one value each
+	}
+	jobs, stopJobs := context.WithCancel(context.WithoutCancel(ctx))
+	var running sync.WaitGroup
+	for _, job := range []func(context.Context){s.access.Run, s.keys.Run, s.trim} {
+		running.Go(func() { job(jobs) })
+	}
+	s.ready.Store(true)
+	var failed error
+	left := len(servers)
+	select {
+	case <-ctx.Done():
+	case failed = <-ended: // one listener broke: stop the others too
+		left--
+	}
+	s.ready.Store(false)
+	failed = errors.Join(failed, s.shutdown(ctx, servers))
+	for range left {
+		failed = errors.Join(failed, <-ended)
+	}
+	stopJobs()
+	running.Wait()
+	return failed
+}
+
+// shutdown stops accepting at once and waits for calls in flight. The ops
+// listener goes last, so that the stop can be watched.
+func (s *Server) shutdown(ctx context.Context, servers []*http.Server) error {
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.config.GraceTime)
+	defer cancel()
+	var stopping sync.WaitGroup
+	for _, server := range servers[:2] {
+		stopping.Go(func() {
+			if server.Shutdown(grace) != nil {
+				s.log.Warn("calls were still in flight when the grace time ended", "grace_time", s.config.GraceTime)
+				_ = server.Close()
+			}
+		})
+	}
+	stopping.Wait()
+	return servers[2].Close()
+}
+
+func (s *Server) httpServer(listener net.Listener, handler http.Handler, secured *tls.Config) *http.Server {
+	return &http.Server{
+		Addr: listener.Addr().String(), Handler: handler, TLSConfig: secured, ErrorLog: s.errorLog(),
+		ReadHeaderTimeout: readHeaderTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
+		HTTP2: &http.HTTP2Config{MaxConcurrentStreams: 250},
+	}
+}
+
+func serve(server *http.Server, listener net.Listener) error {
+	var err error
+	if server.TLSConfig != nil {
+		err = server.ServeTLS(listener, "", "")
+	} else {
+		err = server.Serve(listener)
+	}
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return fmt.Errorf("serve on %s: %w", server.Addr, err)
+}
+
+// trim deletes old rows of the change feed once an hour.
+func (s *Server) trim(ctx context.Context) {
+	ticker := time.NewTicker(time.Hour)
+	defer ticker.Stop()
+	for {
+		if err := journal.Trim(ctx, s.db, s.now()); err != nil && ctx.Err() == nil && fault.KindOf(err) != fault.Unavailable {
+			s.log.Error("trim the change feed", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}

@@ -1,0 +1,228 @@
+// Package server puts the whole together: it builds every part from one
+// [Config], gives each listener its handler, runs the background jobs, and
+// stops without losing a call in flight.
+package server
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/doorward/doorward/internal/access"
+	"github.com/doorward/doorward/internal/actor"
+	"github.com/doorward/doorward/internal/authserver"
+	"github.com/doorward/doorward/internal/dashboard"
+	"github.com/doorward/doorward/internal/jwt"
+	"github.com/doorward/doorward/internal/registry"
+	"github.com/doorward/doorward/internal/secret"
+	"github.com/doorward/doorward/internal/signingkey"
+	"github.com/doorward/doorward/internal/sqldb"
+)
+
+// Server is an opened server: its database is migrated and unlocked, its
+// keys are there. It does nothing until Serve is called.
+type Server struct {
+	config Config
+	log    *slog.Logger
+	now    func() time.Time
+
+	db       *sqldb.DB
+	registry *registry.Registry
+	mint     *secret.Mint
+	keys     *signingkey.Ring
+	access   *access.Access
+
+	api       http.Handler
+	dashboard http.Handler
+	metrics   *prometheus.Registry
+	ready     atomic.Bool
+	closers   []func() error // in reverse order
+}
+
+// Open builds a server. On SQLite it brings the schema up to date and refuses
+// a database that another server has open; on PostgreSQL it refuses a schema
+// that `doorward migrate` has not brought up to date. The caller closes it.
+func Open(ctx context.Context, config Config, logger *slog.Logger) (*Server, error) {
+	if err := config.complete(); err != nil {
+		return nil, err
+	}
+	s := &Server{config: config, log: logger, now: time.Now, metrics: prometheus.NewRegistry()}
+	for _, step := range []func(context.Context) error{s.openDatabase, s.openKeys, s.putProducts, s.openEdges} {
+		if err := step(ctx); err != nil {
+			return nil, errors.Join(err, s.Close())
+		}
+	}
+	return s, nil
+}
+
+// Close releases what Open opened.
+func (s *Server) Close() error {
+	var err error
+	for i := len(s.closers) - 1; i >= 0; i-- {
+		err = errors.Join(err, s.closers[i]())
+	}
+	s.closers = nil
+	return err
+}
+
+// Registry is where changes are made in process: by `doorward dev` and tests.
+func (s *Server) Registry() *registry.Registry { return s.registry }
+
+// SigningKeys are the keys of tokens, for rotation and withdrawal in process.
+func (s *Server) SigningKeys() *signingkey.Ring { return s.keys }
+
+// Refresh puts in force what was changed in process before the call.
+func (s *Server) Refresh(ctx context.Context) error { return s.access.Refresh(ctx) }
+
+// Statements counts the SQL statements run so far.
+func (s *Server) Statements() uint64 { return s.db.Statements() }
+
+func (s *Server) onClose(f func() error) { s.closers = append(s.closers, f) }
+
+func (s *Server) openDatabase(ctx context.Context) (err error) {
+	if path, ok := strings.CutPrefix(s.config.Database, "sqlite:"); ok {
+		unlock, err := sqldb.LockFile(path+".server", false)
+		if errors.Is(err, sqldb.ErrLocked) {
+			return fmt.Errorf("another server already runs on %s; stop it first, or use another data folder", filepath.Dir(path))
+		}
+		if err != nil {
+			return err
+		}
+		s.onClose(func() error { unlock(); return nil })
+	}
+	if s.db, err = sqldb.Open(ctx, sqldb.Config{URL: s.config.Database, MaxConns: s.config.MaxConns}); err != nil {
+		return err
+	}
+	s.onClose(s.db.Close)
+	if s.db.Engine() == "sqlite" {
+		return s.db.Migrate(ctx)
+	}
+	return s.db.CheckSchema(ctx)
+}
+
+func (s *Server) openKeys(ctx context.Context) error {
+	kek, err := s.config.KeyEncryptionKey.read()
+	if err != nil {
+		return err
+	}
+	sealer, err := secret.NewSealer(kek)
+	if err != nil {
+		return err
+	}
+	tagKey, err := signingkey.Unlock(ctx, s.db, sealer, rand.Reader)
+	if err != nil {
+		return err
+	}
+	if s.mint, err = secret.NewMint(tagKey); err != nil {
+		return err
+	}
+	s.registry = registry.New(registry.Config{
+		DB: s.db, Now: s.now, Rand: rand.Reader, Mint: s.mint, IssuerPath: s.config.IssuerPath,
+		MaxPermissionBytes: authserver.PermissionBudget(s.issuer(), s.config.PublicURL, s.config.Signing.Algorithm),
+	})
+	s.keys, err = signingkey.Open(ctx, signingkey.Config{
+		DB: s.db, Sealer: sealer, Now: s.now, Rand: rand.Reader, Log: s.log,
+		Algorithm: s.config.Signing.Algorithm, RotateEvery: s.config.Signing.RotateEvery,
+	})
+	return err
+}
+
+// read returns the key from its file, or from the environment.
+func (k KeyEncryptionKey) read() ([]byte, error) {
+	if k.File != "" {
+		return secret.ReadKeyEncryptionKey(k.File)
+	}
+	if text := os.Getenv(environmentPrefix + "KEY_ENCRYPTION_KEY"); text != "" {
+		return secret.ParseKeyEncryptionKey(text)
+	}
+	return nil, errors.New("no key-encryption key: name its file in key_encryption_key.file, or set DOORWARD_KEY_ENCRYPTION_KEY; make one with `openssl rand -hex 32`")
+}
+
+// putProducts makes the configuration's products the live ones.
+func (s *Server) putProducts(ctx context.Context) error {
+	if err := s.registry.PutProducts(ctx, actor.NewSystem("start"), registry.Builtin, registry.Management()); err != nil {
+		return err
+	}
+	return s.registry.PutProducts(ctx, actor.NewSystem("config"), registry.Declared, s.config.Products...)
+}
+
+func (s *Server) issuer() string { return s.config.PublicURL + s.config.IssuerPath }
+
+func (s *Server) openEdges(ctx context.Context) (err error) {
+	s.access, err = access.New(ctx, access.Config{
+		Registry: s.registry, DB: s.db, Now: s.now, Log: s.log, Keys: s.keys.Public, ReloadKeys: s.keys.Reload,
+		Issuer: s.issuer(), Audience: s.config.PublicURL, Scope: s.config.Scope,
+		AccountParameter: s.config.AccountParameter, OrganisationParameter: s.config.OrganisationParameter, OrganisationHeader: s.config.OrganisationHeader,
+		StaleLimit: s.config.StaleLimit, MaxClients: s.config.MaxClients,
+	})
+	if err != nil {
+		return err
+	}
+	accessLog, err := s.openAccessLog()
+	if err != nil {
+		return fmt.Errorf("open the access log: %w", err)
+	}
+	helpURL := s.config.DashboardURL + "/help/errors"
+	tokens, err := s.newAuthServer(helpURL, accessLog)
+	if err != nil {
+		return err
+	}
+	products, err := s.newGateway(helpURL, accessLog)
+	if err != nil {
+		return err
+	}
+	s.onClose(func() error { products.Close(); return nil })
+	s.dashboard = dashboard.New(dashboard.Config{Name: "Doorward", URL: s.config.DashboardURL})
+	s.api = behindProxies(s.config.TrustedProxies, apiDomain(tokens, products))
+	s.registerMetrics()
+	return nil
+}
+
+// apiDomain serves the token service where it stands, and API products on the
+// rest of the domain.
+func apiDomain(tokens *authserver.Server, products http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		path, _, _ := strings.Cut(r.RequestURI, "?")
+		if handler, ok := tokens.Handler(path); ok {
+			handler.ServeHTTP(w, r)
+			return
+		}
+		products.ServeHTTP(w, r)
+	})
+}
+
+// errorLog takes net/http's complaints about connections.
+func (s *Server) errorLog() *log.Logger { return slog.NewLogLogger(s.log.Handler(), slog.LevelDebug) }
+
+// Migrate brings the schema of a database up to this binary's.
+func Migrate(ctx context.Context, databaseURL string) error {
+	db, err := sqldb.Open(ctx, sqldb.Config{URL: databaseURL, MaxConns: 1})
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	return db.Migrate(ctx)
+}
+
+// algorithms are those of the keys that may be in use: the configured one, and
+// what keys from before a change of it still sign with.
+func (s *Server) algorithms() (list []jwt.Algorithm) {
+	list = append(list, s.config.Signing.Algorithm)
+	for _, key := range s.keys.Keys() {
+		if key.Purpose != signingkey.Assertion && key.Algorithm != s.config.Signing.Algorithm {
+			return append(list, key.Algorithm)
+		}
+	}
+	return list
+}
