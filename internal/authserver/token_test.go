@@ -197,7 +197,7 @@ func TestTokenSaysWhoItsClientIs(t *testing.T) {
 		return tokenClaims{
 			Issuer: issuer, Subject: string(c.id), ClientID: string(c.id), Audience: publicURL, IssuedAt: at, NotBefore: at, Expiry: at + 600,
 			Scope: scope, AccountID: string(account), OrganisationID: string(organisation), Sandbox: sandbox, Permissions: &permissions,
-			SecretID: string(c.secretID),
+			SecretID: string(c.secretID), Generation: 1,
 		}
 	}
 	for name, tt := range map[string]struct {

@@ -50,7 +50,7 @@ type Client struct {
 	State         ClientState
 	TokenLifetime time.Duration  // whole seconds
 	Networks      []netip.Prefix // where it may call from; none: anywhere
-	Generation    int64          // raised when it is disabled
+	Generation    int64          // from 1, raised when it is disabled
 	Version       int64          // raised by each edit
 	CreatedAt     time.Time
 }

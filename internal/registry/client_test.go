@@ -40,7 +40,7 @@ func TestAClientIsNamedAfterItsOneOwner(t *testing.T) {
 			}
 			got := mustClient(t, f, c.by, key)
 			want := registry.Client{ID: key, Owner: c.owner, Organisation: c.by.Organisation(), Account: c.account, Name: "n", State: registry.Enabled,
-				TokenLifetime: 600 * time.Second, Version: 1, CreatedAt: f.Now()}
+				TokenLifetime: 600 * time.Second, Generation: 1, Version: 1, CreatedAt: f.Now()}
 			if diff := cmp.Diff(want, got, cmpopts.EquateComparable(netip.Prefix{})); diff != "" {
 				t.Error(diff)
 			}
@@ -198,8 +198,8 @@ func TestDisablingRaisesTheGenerationOnceAndEnablingKeepsIt(t *testing.T) {
 			state registry.ClientState
 			want  int64
 		}{
-			{registry.Enabled, 0}, {registry.Disabled, 1}, {registry.Disabled, 1},
-			{registry.Enabled, 1}, {registry.Enabled, 1}, {registry.Disabled, 2}, {registry.Enabled, 2},
+			{registry.Enabled, 1}, {registry.Disabled, 2}, {registry.Disabled, 2},
+			{registry.Enabled, 2}, {registry.Enabled, 2}, {registry.Disabled, 3}, {registry.Enabled, 3},
 		} {
 			f.must(t, f.adminA, registry.SetClientState{Client: f.a1, State: step.state})
 			got := mustClient(t, f, f.adminA, f.a1)

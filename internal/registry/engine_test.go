@@ -163,6 +163,7 @@ func (w *world) seen(t *rapid.T) []string {
 }
 
 func TestSTO13_bothEnginesShowTheSame(t *testing.T) {
+	t.Parallel()
 	var databases []*sqldb.DB
 	for _, engine := range sqldbtest.Engines() {
 		databases = append(databases, sqldbtest.Open(t, sqldbtest.URL(t, engine)))
@@ -190,7 +191,7 @@ func TestSTO13_bothEnginesShowTheSame(t *testing.T) {
 			}
 			worlds = append(worlds, w)
 		}
-		for _, s := range rapid.SliceOfN(rapid.Custom(drawStep), 10, 30).Draw(rt, "steps") {
+		for _, s := range rapid.SliceOfN(rapid.Custom(drawStep), 5, 15).Draw(rt, "steps") {
 			if s.operation == "wait" {
 				clock.add(time.Duration(s.pick) * 12 * time.Hour)
 			}
