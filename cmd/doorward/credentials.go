@@ -30,7 +30,7 @@ type credentials struct {
 	Account           id.Account      `json:"account_id"`
 	ProductionAccount id.Account      `json:"production_account_id"`
 	Client            id.Client       `json:"client_id"`
-	ClientSecret      string          `json:"client_secret"` //nolint:gosec // a secret of this machine's own, in a file of mode 0600
+	ClientSecret      string          `json:"client_secret"`
 }
 
 // seed makes the sample organisation, accounts and client, unless an earlier
@@ -65,7 +65,7 @@ func (d *dev) seed(ctx context.Context, s *server.Server, config server.Config, 
 }
 
 func readCredentials(path string) (*credentials, error) {
-	text, err := os.ReadFile(path)
+	text, err := os.ReadFile(path) //nolint:gosec // G304: in the folder that the user names
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil //nolint:nilnil // none yet
 	}
@@ -81,7 +81,7 @@ func readCredentials(path string) (*credentials, error) {
 
 // write replaces the file as a whole, for its owner alone.
 func (c *credentials) write(path string) error {
-	text, err := json.MarshalIndent(c, "", "  ")
+	text, err := json.MarshalIndent(c, "", "  ") //nolint:gosec // G117: the sample client's secret belongs in this file, mode 0600
 	if err != nil {
 		return err
 	}
