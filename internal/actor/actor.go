@@ -36,10 +36,13 @@ type Actor struct {
 	requestID    string
 }
 
-// grant is a set of abilities on one account, or with none on everything.
+// grant is a set of abilities in one organisation, on one account or with none
+// on all of it; the operator's are good everywhere.
 type grant struct {
-	abilities Abilities
-	account   id.Account
+	abilities    Abilities
+	organisation id.Organisation
+	account      id.Account
+	everywhere   bool
 }
 
 // RoleGrant is a role held on an organisation (no account) or on one account.
@@ -51,7 +54,7 @@ type RoleGrant struct {
 // NewSystem returns an Actor for a job of the system itself, which may do
 // everything. The job's name stands in the audit log.
 func NewSystem(job string) Actor {
-	return Actor{kind: System, name: job, operator: true, grants: []grant{{abilities: allAbilities()}}}
+	return Actor{kind: System, name: job, operator: true, grants: []grant{{abilities: allAbilities(), everywhere: true}}}
 }
 
 // NewPerson returns a person acting in an organisation with the roles they
@@ -61,7 +64,7 @@ func NewPerson(person string, organisation id.Organisation, session string, role
 	a := Actor{kind: Person, name: person, credential: session, organisation: organisation}
 	for _, g := range roles {
 		a.operator = a.operator || g.Role.operator()
-		a.grants = append(a.grants, grant{g.Role.Abilities(), g.Account})
+		a.grants = append(a.grants, grant{g.Role.Abilities(), organisation, g.Account, g.Role.operator()})
 	}
 	return a
 }
@@ -79,7 +82,7 @@ func NewClient(client id.Client, organisation id.Organisation, account id.Accoun
 	}
 	return Actor{
 		kind: Client, name: string(client), credential: string(secret), organisation: organisation,
-		operator: organisation == "", grants: []grant{{abilities, account}},
+		operator: organisation == "", grants: []grant{{abilities, organisation, account, organisation == ""}},
 	}
 }
 
@@ -114,7 +117,8 @@ func (a Actor) May(ability Ability, account id.Account) bool {
 		return false
 	}
 	for _, g := range a.grants {
-		if g.abilities[ability] && (g.account == "" || g.account == account) {
+		here := g.everywhere || g.organisation != "" && g.organisation == a.organisation
+		if here && g.abilities[ability] && (g.account == "" || g.account == account) {
 			return true
 		}
 	}

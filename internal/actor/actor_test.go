@@ -89,6 +89,21 @@ func TestOnlyTheOperatorChoosesItsOrganisation(t *testing.T) {
 	}
 }
 
+func TestACustomersRoleStaysInItsOrganisationWhoeverElseThePersonIs(t *testing.T) {
+	both := actor.NewPerson("p-1", ours, "session", actor.RoleGrant{Role: actor.OrganisationAdmin}, actor.RoleGrant{Role: actor.OperatorSupport})
+	for _, elsewhere := range []id.Organisation{theirs, ""} {
+		if both.In(elsewhere).May(actor.ClientWrite, "") {
+			t.Errorf("the admin of %s may change clients in %q", ours, elsewhere)
+		}
+		if !both.In(elsewhere).May(actor.ClientDisable, "") {
+			t.Errorf("twin: support may not disable clients in %q", elsewhere)
+		}
+	}
+	if !both.May(actor.ClientWrite, "") {
+		t.Error("twin: the admin may not change clients at home")
+	}
+}
+
 func TestAClientActsWithItsManagementPermissionsAlone(t *testing.T) {
 	who := actor.NewClient("prod-round-apple-123", ours, one, "secret", []string{"auth.sessions.read", "management.client.read", "management.key.write"})
 	for _, c := range []struct {

@@ -112,18 +112,27 @@ func (e CreateClient) apply(ctx context.Context, c *change) error {
 func (c *change) ownerOfNew(ctx context.Context, account id.Account) (Owner, error) {
 	if account != "" {
 		a, err := c.account(ctx, account, 0)
-		c.before = nil
 		if err == nil && a.State == Suspended {
 			err = fault.Errorf(fault.Conflict, "the account is suspended")
 		}
-		return OwnedByAccount, err
+		if err != nil {
+			return "", err
+		}
 	}
-	if c.by.Organisation() != "" {
-		_, err := c.organisation(ctx, 0)
-		c.before = nil
-		return OwnedByOrganisation, err
+	if c.by.Organisation() == "" {
+		return OwnedByOperator, nil
 	}
-	return OwnedByOperator, nil
+	o, err := c.organisation(ctx, 0)
+	c.before = nil
+	switch {
+	case err != nil:
+		return "", err
+	case o.State == Suspended:
+		return "", fault.Errorf(fault.Conflict, "the organisation is suspended")
+	case account != "":
+		return OwnedByAccount, nil
+	}
+	return OwnedByOrganisation, nil
 }
 
 // UpdateClient changes the settings that are not nil.

@@ -238,13 +238,22 @@ func (r *Registry) LiveProducts(ctx context.Context) (products []Product, err er
 }
 
 // PutProducts makes the definitions the live ones of that source in one
-// change, leaving those that are live already as they are.
+// change, leaving those that are live already as they are. Products of the
+// source that are not among them become drafts: they are not callable, and
+// clients keep their permissions for the day when they come back.
 func (r *Registry) PutProducts(ctx context.Context, by actor.Actor, source Source, definitions ...Definition) error {
 	live, err := r.LiveProducts(ctx)
 	if err != nil {
 		return err
 	}
 	var edits []Edit
+	for _, p := range live {
+		declared := slices.ContainsFunc(definitions, func(d Definition) bool { return d.Key == p.Definition.Key })
+		if p.Source == source && !declared && p.Definition.Visibility != Draft {
+			p.Definition.Visibility = Draft
+			edits = append(edits, PutProduct{Definition: p.Definition, Source: source})
+		}
+	}
 	for _, d := range definitions {
 		same := slices.ContainsFunc(live, func(p Product) bool { return p.Source == source && sameDefinition(p.Definition, d.normal()) })
 		if !same {

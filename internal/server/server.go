@@ -192,10 +192,11 @@ func (s *Server) openEdges(ctx context.Context) (err error) {
 // apiDomain serves the token service where it stands, and API products on the
 // rest of the domain.
 func apiDomain(tokens *authserver.Server, products http.Handler) http.Handler {
+	products = patient(products)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		path, _, _ := strings.Cut(r.RequestURI, "?")
 		if handler, ok := tokens.Handler(path); ok {
-			handler.ServeHTTP(w, r)
+			prompt(w, r, handler)
 			return
 		}
 		products.ServeHTTP(w, r)

@@ -128,12 +128,12 @@ CREATE INDEX client_secret_client ON client_secret (client_id);
 CREATE INDEX client_secret_created_with ON client_secret (created_with);
 
 CREATE TABLE revoked_token (
-    jti             TEXT   PRIMARY KEY,
     client_id       TEXT   NOT NULL REFERENCES client (id),
+    jti             TEXT   NOT NULL,
     organisation_id TEXT   NOT NULL,
-    expires_at      BIGINT NOT NULL
+    expires_at      BIGINT NOT NULL,
+    PRIMARY KEY (client_id, jti)
 );
-CREATE INDEX revoked_token_client ON revoked_token (client_id);
 
 CREATE TABLE signing_key (
     kid          TEXT   PRIMARY KEY,
