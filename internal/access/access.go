@@ -25,7 +25,7 @@ import (
 // Default bounds of what is kept in memory.
 const (
 	DefaultMaxClients = 50_000
-	DefaultMaxTokens  = 16_384
+	DefaultMaxTokens  = 2048 // about 1.7 KiB each
 	maxUnknown        = 4096
 )
 

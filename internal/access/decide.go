@@ -56,13 +56,14 @@ func (a *Access) Decide(ctx context.Context, r *Request) (d Decision, err error)
 	if err != nil {
 		return d, unavailable(err)
 	}
-	if d.Match, err = routes.Match(r.Method, &target); err != nil {
+	d.Match, err = routes.Match(r.Method, &target)
+	if product := d.Match.Product; product != nil && !product.Reaches(id.Sandbox) && !product.Reaches(id.Production) {
+		return d, productUnknown() // also on a path or method that a draft does not have: the answer must not show it
+	}
+	if err != nil {
 		return d, err
 	}
-	product, route := d.Match.Product, d.Match.Route
-	if !product.Reaches(id.Sandbox) && !product.Reaches(id.Production) {
-		return d, productUnknown()
-	}
+	route := d.Match.Route
 	d.Path, d.RawQuery = target.Stripped(d.Match.Prefix), target.RawQuery()
 	token, err := bearerToken(r.Header)
 	if err != nil {
@@ -84,7 +85,11 @@ func (a *Access) Decide(ctx context.Context, r *Request) (d Decision, err error)
 	return d, a.authorize(ctx, r, &d, named)
 }
 
-func productUnknown() error { return fault.New(fault.ProductUnknown, "") }
+// productUnknown answers alike where there is no product and where there is
+// one that the caller must not see.
+func productUnknown() error {
+	return fault.New(fault.ProductUnknown, "no API product answers under this path; compare its beginning with the product's documentation, case included")
+}
 
 // anonymous completes the decision about a public route without a token.
 func (a *Access) anonymous(d *Decision) error {

@@ -69,25 +69,31 @@ func (m *memory[K, V]) put(key K, value V) {
 }
 
 func (s *memoryShard[K, V]) put(key K, value V) {
-	if len(s.ring) >= s.maximum && s.slots[key] == nil {
-		s.evict()
+	if entry := s.slots[key]; entry != nil {
+		entry.value = value
+		return
 	}
-	s.remove(key)
 	entry := &slot[K, V]{key: key, value: value, place: len(s.ring)}
+	if len(s.ring) < s.maximum {
+		s.ring = append(s.ring, entry)
+	} else {
+		entry.place = s.evict()
+		s.ring[entry.place] = entry
+	}
 	s.slots[key] = entry
-	s.ring = append(s.ring, entry)
 }
 
-// evict removes the first entry under the hand that was not read since.
-func (s *memoryShard[K, V]) evict() {
+// evict removes the first entry from the hand on that was not read since the
+// hand last passed, and returns its place. The hand goes on: what comes to that
+// place has a whole round to be read.
+func (s *memoryShard[K, V]) evict() (place int) {
 	for {
-		s.hand %= len(s.ring)
-		entry := s.ring[s.hand]
-		if !entry.read.Swap(false) {
-			s.remove(entry.key)
-			return
+		place = s.hand
+		s.hand = (s.hand + 1) % len(s.ring)
+		if entry := s.ring[place]; !entry.read.Swap(false) {
+			delete(s.slots, entry.key)
+			return place
 		}
-		s.hand++
 	}
 }
 

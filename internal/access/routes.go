@@ -100,7 +100,7 @@ func (m *Match) Param(name string) (string, bool) {
 func (r *Routes) match(method string, t *Target) (Match, error) {
 	node, depth := r.product(t)
 	if node == nil {
-		return Match{}, fault.New(fault.ProductUnknown, "no API product answers under this path; compare its beginning with the product's documentation, case included")
+		return Match{}, productUnknown()
 	}
 	m := Match{Product: node.product, Prefix: depth, target: t}
 	found := node.paths.find(t.segments[depth:])
