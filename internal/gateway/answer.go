@@ -62,6 +62,7 @@ func (c *call) filter(response *http.Response) error {
 		takeCookies(h, cookies)
 	}
 	h[requestIDHeader] = c.trace.ids()
+	c.unread = c.bodyIsUnread(h)
 	if strings.HasPrefix(response.Header.Get("Content-Type"), "text/event-stream") {
 		c.proxy.FlushInterval = -1
 	}
@@ -111,7 +112,7 @@ func newBuffers() buffers {
 }
 
 func (b buffers) Get() []byte {
-	return b.pool.Get().(*[copyBuffer]byte)[:] //nolint:errcheck,forcetypeassert // the pool holds nothing else
+	return b.pool.Get().(*[copyBuffer]byte)[:] // the pool holds nothing else
 }
 
 func (b buffers) Put(buf []byte) { b.pool.Put((*[copyBuffer]byte)(buf)) }

@@ -46,6 +46,7 @@ type progress struct {
 	status   int           // 0: none was sent
 	code     fault.Code    // why the upstream's answer is not the caller's; empty when it is
 	sent     int64         // bytes of the body
+	unread   bool          // the answer began before the body's end
 	complete bool
 }
 
@@ -69,8 +70,8 @@ func (c *call) begin(w http.ResponseWriter, r *http.Request) {
 // decide asks whether the call may pass, and finds all that forwarding needs.
 func (c *call) decide() (err error) {
 	r := c.incoming
-	if r.Host == "" { // HTTP/1.0 lets it out (RFC 9112 §3.2)
-		return fault.New(fault.RequestMalformed, "the request has no Host header; send one")
+	if err := oneHost(r); err != nil {
+		return err
 	}
 	request := access.Request{Method: r.Method, Target: r.RequestURI, Host: r.Host, Header: r.Header, Peer: c.peer}
 	c.decision, err = c.gateway.Access.Decide(r.Context(), &request)
@@ -88,6 +89,17 @@ func (c *call) decide() (err error) {
 	return err
 }
 
+// oneHost refuses what net/http lets pass: HTTP/1.0 without Host (RFC 9112
+// §3.2), and HTTP/2 with a Host header beside :authority that is not the same
+// (RFC 9113 §8.3.1).
+func oneHost(r *http.Request) error {
+	beside := r.Header["Host"] // net/http has taken that of HTTP/1 out
+	if r.Host == "" || len(beside) > 1 || len(beside) == 1 && beside[0] != r.Host {
+		return fault.New(fault.RequestMalformed, "the request names no host, or two; send one Host header")
+	}
+	return nil
+}
+
 // forward sends the call to its upstream, and the answer back.
 func (c *call) forward() {
 	c.outgoing = *c.incoming
@@ -100,22 +112,55 @@ func (c *call) forward() {
 	c.waiting = true
 	c.proxy.ServeHTTP(c, &c.outgoing)
 	c.filterTrailers()
+	if c.unread {
+		c.readNoMore()
+	}
 }
 
-// refuse answers in place of the upstream. A body that was announced and that
-// nobody reads ends the connection, so that nothing waits for it (RFC 9112 §9.3).
+// refuse answers in place of the upstream.
 func (c *call) refuse(err error) {
 	c.gateway.report(c.incoming.Context(), c, err)
 	h := c.answer.Header()
 	h[requestIDHeader] = c.trace.ids()
-	if c.incoming.ContentLength != 0 && c.incoming.ProtoMajor == 1 {
-		h["Connection"] = []string{"close"}
-	}
+	unread := c.bodyIsUnread(h)
 	c.code = fault.InternalError
 	if e, ok := errors.AsType[*fault.Error](err); ok {
 		c.code = e.Code
 	}
 	fault.WriteProblem(c, c.gateway.HelpURL, c.traceID(), err)
+	if unread {
+		c.readNoMore()
+	}
+}
+
+// bodyIsUnread says whether the answer comes before the end of a body that was
+// announced. It ends the connection then, so that nobody waits for the rest:
+// not the caller that asked first (RFC 9110 §10.1.1), nor we. HTTP/2 ends the
+// stream by itself.
+func (c *call) bodyIsUnread(answer http.Header) bool {
+	unread := c.incoming.ContentLength != 0 && c.incoming.ProtoMajor == 1 && (c.body == nil || !c.body.ended.Load())
+	if unread {
+		answer["Connection"] = []string{"close"}
+	}
+	return unread
+}
+
+// unreadBody is how long the rest of a body is read for when the answer is
+// out: a connection that is closed with bytes unread can take the answer away
+// (RFC 9112 §9.6).
+const unreadBody = 500 * time.Millisecond
+
+// readNoMore sends the answer and leaves the rest of the body to net/http, for
+// a moment. A read that is under way would make it wait without a limit.
+func (c *call) readNoMore() {
+	connection := http.NewResponseController(c.answer)
+	if c.body != nil {
+		_ = connection.Flush() // fails when the caller is gone
+	}
+	_ = connection.SetReadDeadline(time.Now().Add(unreadBody)) // not supported: then the server's own limit holds
+	if c.body != nil {
+		c.body.stop()
+	}
 }
 
 // end writes the call down and makes it ready for another. A call that was

@@ -10,7 +10,7 @@ const dashboardCookie = "__host-doorward"
 func withoutDashboardCookies(headers []string) []string {
 	found := false
 	for _, header := range headers {
-		found = found || containsFold(header, dashboardCookie)
+		found = found || mayHoldDashboards(header)
 	}
 	if !found {
 		return headers
@@ -19,7 +19,7 @@ func withoutDashboardCookies(headers []string) []string {
 	for _, header := range headers {
 		var cookies []string
 		for cookie := range strings.SplitSeq(header, ";") {
-			if cookie = strings.Trim(cookie, " \t"); cookie != "" && !hasPrefixFold(cookie, dashboardCookie) {
+			if cookie = strings.Trim(cookie, " \t"); cookie != "" && !isDashboards(cookie) {
 				cookies = append(cookies, cookie)
 			}
 		}
@@ -36,7 +36,7 @@ func withoutDashboardCookies(headers []string) []string {
 // Dashboard cookie could pass for it.
 func keepCookie(header string) bool {
 	cookie, attributes, _ := strings.Cut(header, ";")
-	if hasPrefixFold(strings.TrimLeft(cookie, " \t"), dashboardCookie) {
+	if isDashboards(strings.TrimLeft(cookie, " \t")) {
 		return false
 	}
 	for attribute := range strings.SplitSeq(attributes, ";") {
@@ -48,13 +48,14 @@ func keepCookie(header string) bool {
 	return true
 }
 
-func hasPrefixFold(s, prefix string) bool {
-	return len(s) >= len(prefix) && strings.EqualFold(s[:len(prefix)], prefix)
+// isDashboards ignores case, as browsers do with prefixes of cookie names.
+func isDashboards(cookie string) bool {
+	return len(cookie) >= len(dashboardCookie) && strings.EqualFold(cookie[:len(dashboardCookie)], dashboardCookie)
 }
 
-func containsFold(s, part string) bool {
-	for i := 0; i+len(part) <= len(s); i++ {
-		if s[i] == part[0] && strings.EqualFold(s[i:i+len(part)], part) {
+func mayHoldDashboards(header string) bool {
+	for i := range len(header) {
+		if header[i] == dashboardCookie[0] && isDashboards(header[i:]) {
 			return true
 		}
 	}

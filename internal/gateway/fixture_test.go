@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -81,9 +80,9 @@ func newWorld(t testing.TB, options ...option) *world {
 	w.must(err)
 	w.registry = registry.New(registry.Config{DB: db, Now: w.now, Rand: rand.Reader, Mint: mint, IssuerPath: "/auth/open"})
 	w.fill()
-	w.newKey(jwt.ES256, "sandbox-1", jwt.UseAccessToken, jwt.Sandbox)
-	w.newKey(jwt.ES256, "production-1", jwt.UseAccessToken, jwt.Production)
-	w.newKey(jwt.ES256, "assertion-1", jwt.UseAssertion, "")
+	w.newKey("sandbox-1", jwt.UseAccessToken, jwt.Sandbox)
+	w.newKey("production-1", jwt.UseAccessToken, jwt.Production)
+	w.newKey("assertion-1", jwt.UseAssertion, "")
 
 	log := slog.New(slog.NewTextHandler(w.errors, nil))
 	w.access, err = access.New(t.Context(), access.Config{
@@ -229,9 +228,9 @@ func products(upstream string) []registry.Definition {
 	}
 }
 
-func (w *world) newKey(algorithm jwt.Algorithm, kid string, use jwt.Use, environment string) *jwt.PrivateKey {
+func (w *world) newKey(kid string, use jwt.Use, environment string) {
 	w.t.Helper()
-	key, err := jwt.GenerateKey(algorithm, kid, use, environment)
+	key, err := jwt.GenerateKey(jwt.ES256, kid, use, environment)
 	w.must(err)
 	public := key.Public()
 	w.mu.Lock()
@@ -242,7 +241,6 @@ func (w *world) newKey(algorithm jwt.Algorithm, kid string, use jwt.Use, environ
 	} else {
 		w.signing[environment] = key
 	}
-	return key
 }
 
 func (w *world) key(kid string) (*jwt.PublicKey, bool) {
@@ -274,12 +272,12 @@ func (w *world) token(client id.Client) string {
 	if claims.Sandbox {
 		key = w.signing[jwt.Sandbox]
 	}
-	return w.sign(key, jwt.TypeAccessToken, claims)
+	return w.sign(key, claims)
 }
 
-func (w *world) sign(key *jwt.PrivateKey, typ string, claims *jwt.Claims) string {
+func (w *world) sign(key *jwt.PrivateKey, claims *jwt.Claims) string {
 	w.t.Helper()
-	token, err := key.Sign(nil, typ, claims)
+	token, err := key.Sign(nil, jwt.TypeAccessToken, claims)
 	w.must(err)
 	return string(token)
 }
@@ -296,14 +294,39 @@ func (w *world) assertion(token, product string) *jwt.Claims {
 
 // lines keeps what is written to it.
 type lines struct {
-	mu   sync.Mutex
-	text bytes.Buffer
+	mu    sync.Mutex
+	text  bytes.Buffer
+	again chan struct{} // closed by the next write
 }
 
 func (l *lines) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.again != nil {
+		close(l.again)
+		l.again = nil
+	}
 	return l.text.Write(p)
+}
+
+// writtenAfter waits for a write, unless the text is longer than that already.
+func (l *lines) writtenAfter(length int) bool {
+	l.mu.Lock()
+	if l.text.Len() > length {
+		l.mu.Unlock()
+		return true
+	}
+	if l.again == nil {
+		l.again = make(chan struct{})
+	}
+	again := l.again
+	l.mu.Unlock()
+	select {
+	case <-again:
+		return true
+	case <-time.After(deadline):
+		return false
+	}
 }
 
 func (l *lines) String() string {
@@ -311,5 +334,3 @@ func (l *lines) String() string {
 	defer l.mu.Unlock()
 	return l.text.String()
 }
-
-var _ io.Writer = (*lines)(nil)

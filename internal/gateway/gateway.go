@@ -94,7 +94,7 @@ func New(config Config) (*Gateway, error) {
 // ServeHTTP asks for the decision first and touches the upstream only after
 // it. The caller's address is taken from r.RemoteAddr.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	c := g.calls.Get().(*call) //nolint:errcheck,forcetypeassert // the pool holds nothing else
+	c := g.calls.Get().(*call) // the pool holds nothing else
 	c.begin(w, r)
 	defer c.end() // also when the proxy aborts the answer
 	if err := c.decide(); err != nil {

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"strings"
+	"sync"
 	"sync/atomic"
 )
 
@@ -101,20 +102,39 @@ func acceptsTrailers(te []string) bool {
 	return false
 }
 
-// requestBody remembers that the caller's body could not be read, which is
-// not the upstream's fault. It is not part of the call: the transport may hold
-// it longer.
+// requestBody is the caller's body. It remembers why it could not be read,
+// which is not the upstream's fault. It is not part of the call: the transport
+// may hold it longer.
 type requestBody struct {
 	io.ReadCloser
 	failed atomic.Pointer[error]
+	ended  atomic.Bool // no more comes, for whatever reason
+
+	reading sync.Mutex // held while a read is under way
+	closed  bool
 }
 
 func (b *requestBody) Read(p []byte) (int, error) {
+	b.reading.Lock()
+	defer b.reading.Unlock()
+	if b.closed {
+		return 0, http.ErrBodyReadAfterClose
+	}
 	n, err := b.ReadCloser.Read(p)
-	if err != nil && err != io.EOF { //nolint:errorlint // io.Reader returns the bare value
-		b.failed.CompareAndSwap(nil, &err)
+	if err != nil {
+		if err != io.EOF {
+			b.failed.CompareAndSwap(nil, &err)
+		}
+		b.ended.Store(true)
 	}
 	return n, err
+}
+
+// stop waits for a read that is under way, and allows no other.
+func (b *requestBody) stop() {
+	b.reading.Lock()
+	b.closed = true
+	b.reading.Unlock()
 }
 
 // problem is why the caller's body could not be read, nil if it could or there

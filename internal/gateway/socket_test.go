@@ -34,7 +34,9 @@ type upstream struct {
 
 	mu       sync.Mutex
 	requests []*received
+	count    int // requests whose body came to its end
 	conns    map[net.Conn]bool
+	total    int                              // connections, since the start
 	answer   func(conn net.Conn, r *received) // nil: 200 with the body "ok"
 	early    func(conn net.Conn, r *http.Request)
 }
@@ -69,6 +71,7 @@ func (u *upstream) accept() {
 		}
 		u.mu.Lock()
 		u.conns[conn] = true
+		u.total++
 		u.mu.Unlock()
 		u.serving.Go(func() { u.serve(conn) })
 	}
@@ -104,6 +107,9 @@ func (u *upstream) serve(conn net.Conn) {
 		r.body = string(body)
 		u.mu.Lock()
 		u.requests = append(u.requests, r)
+		if err == nil {
+			u.count++
+		}
 		answer := u.answer
 		u.mu.Unlock()
 		if err != nil {
@@ -154,6 +160,19 @@ func (u *upstream) taken() []*received {
 	taken := u.requests
 	u.requests = nil
 	return taken
+}
+
+// whole is how many requests came as a whole, since the start.
+func (u *upstream) whole() int {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.count
+}
+
+func (u *upstream) accepted() int {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.total
 }
 
 // answered is a response as the caller read it.

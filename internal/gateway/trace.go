@@ -50,7 +50,7 @@ func (r *randomness) traceOf(source io.Reader, header http.Header) trace {
 	if sent := header["Traceparent"]; len(sent) == 1 && wellFormed(sent[0]) {
 		copy(parent[3:traceEnd], sent[0][3:])
 		t.state = header["Tracestate"]
-		parent[parentLength-1] = '0' | sent[0][parentLength-1]&1 // the one flag of version 00
+		parent[parentLength-1] = '0' | sampled(sent[0][parentLength-1])
 	} else {
 		hex.Encode(parent[3:], r.take(source, 16))
 		parent[parentLength-1] = '0'
@@ -60,6 +60,14 @@ func (r *randomness) traceOf(source io.Reader, header http.Header) trace {
 	copy(parent[parentLength-3:], "-0")
 	t.parent = string(parent[:])
 	return t
+}
+
+// sampled is the one flag of version 00, of the last digit of all flags.
+func sampled(digit byte) byte {
+	if digit >= 'a' {
+		digit++ // the values of letters begin at 10, an even number
+	}
+	return digit & 1
 }
 
 // wellFormed reports whether a traceparent can be gone on with (Trace Context

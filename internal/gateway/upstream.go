@@ -13,8 +13,8 @@ import (
 )
 
 const (
-	upstreamConnections = 1024 // idle ones that are kept, per upstream
-	upstreamBuffer      = 64 << 10
+	upstreamConnections = 1024      // idle ones that are kept, per upstream
+	upstreamBuffer      = 16 << 10  // each way, of every connection; large bodies pass it by
 	upstreamHeader      = 256 << 10 // longest header block of an answer
 	upstreamIdle        = 90 * time.Second
 	continueWait        = time.Second // for an upstream's 100 Continue
