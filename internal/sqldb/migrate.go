@@ -67,7 +67,7 @@ func (db *DB) CheckSchema(ctx context.Context) error {
 func (db *DB) up(ctx context.Context, d goose.Dialect) error {
 	options := []goose.ProviderOption{goose.WithDisableGlobalRegistry(true)}
 	if d == goose.DialectPostgres {
-		locker, err := lock.NewPostgresSessionLocker()
+		locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 300)) // tries once a second, for five minutes
 		if err != nil {
 			return err
 		}
