@@ -5,10 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
 	"net/url"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -17,6 +19,7 @@ import (
 	"github.com/knadh/koanf/providers/file"
 	"github.com/knadh/koanf/v2"
 
+	"github.com/doorward/doorward/internal/access"
 	"github.com/doorward/doorward/internal/jwt"
 	"github.com/doorward/doorward/internal/registry"
 )
@@ -47,6 +50,7 @@ type Config struct {
 	StaleLimit   time.Duration `koanf:"stale_limit"` // default 5m on SQLite, 60s on PostgreSQL
 	GraceTime    time.Duration `koanf:"grace_time"`  // for calls in flight at a stop; default 30s
 	MaxClients   int           `koanf:"max_clients"` // kept in memory; default 50,000
+	MaxTokens    int           `koanf:"max_tokens"`  // verified ones kept in memory; default 2048
 	MaxConns     int           `koanf:"max_connections"`
 	AccessLog    string        `koanf:"access_log"` // a file, "-" for standard output (default), or "off"
 	Ops          Ops           `koanf:"ops"`
@@ -105,22 +109,11 @@ func LoadConfig(path string, environ []string) (Config, error) {
 	if err := k.Load(file.Provider(path), yaml.Parser()); err != nil {
 		return Config{}, fmt.Errorf("read the configuration %s: %w", path, err)
 	}
-	known := knownKeys(reflect.TypeFor[Config](), "")
-	for _, key := range k.Keys() {
-		if root, _, _ := strings.Cut(key, "."); root != "products" && !contains(known, key) {
-			return Config{}, unknownKey(path, key, append(known, "products"))
-		}
+	known := settings(reflect.TypeFor[Config](), "")
+	if err := refuseUnknown(k, path, known); err != nil {
+		return Config{}, err
 	}
-	overrides := map[string]any{}
-	for _, entry := range environ {
-		name, value, _ := strings.Cut(entry, "=")
-		if rest, ok := strings.CutPrefix(name, environmentPrefix); ok {
-			if key := strings.ReplaceAll(strings.ToLower(rest), "__", "."); contains(known, key) {
-				overrides[key] = value
-			}
-		}
-	}
-	if err := k.Load(confmap.Provider(overrides, "."), nil); err != nil {
+	if err := k.Load(confmap.Provider(overrides(environ, known), "."), nil); err != nil {
 		return Config{}, err
 	}
 	var c Config
@@ -133,6 +126,55 @@ func LoadConfig(path string, environ []string) (Config, error) {
 	}
 	c.Products = products
 	return c, c.complete()
+}
+
+// refuseUnknown refuses settings that do not exist and durations without a
+// unit. It passes over a group of which every line is commented out, which YAML
+// reads as nothing.
+func refuseUnknown(k *koanf.Koanf, path string, known map[string]reflect.Type) error {
+	names := slices.Sorted(maps.Keys(known))
+	for _, key := range k.Keys() {
+		value, field := k.Get(key), known[key]
+		root, _, _ := strings.Cut(key, ".")
+		group := value == nil && slices.Contains(groups(names), key)
+		switch _, text := value.(string); {
+		case root == "products" || group:
+		case field == nil:
+			return unknownKey(path, key, append(names, append(groups(names), "products")...))
+		case field == reflect.TypeFor[time.Duration]() && value != nil && !text:
+			return fmt.Errorf("%s: %s: write the duration with its unit, like 30s or 5m", path, key)
+		}
+	}
+	return nil
+}
+
+// groups are the names that others stand beneath.
+func groups(names []string) (found []string) {
+	for _, name := range names {
+		if at := strings.LastIndexByte(name, '.'); at >= 0 {
+			found = append(found, name[:at])
+		}
+	}
+	return found
+}
+
+// overrides are the settings that the environment names. What else begins with
+// the prefix is not ours to judge.
+func overrides(environ []string, known map[string]reflect.Type) map[string]any {
+	found := map[string]any{}
+	for _, entry := range environ {
+		name, value, _ := strings.Cut(entry, "=")
+		rest, ours := strings.CutPrefix(name, environmentPrefix)
+		key := strings.ReplaceAll(strings.ToLower(rest), "__", ".")
+		switch field := known[key]; {
+		case !ours || field == nil:
+		case field.Kind() == reflect.Slice:
+			found[key] = strings.FieldsFunc(value, func(r rune) bool { return r == ',' || r == ' ' })
+		default:
+			found[key] = value
+		}
+	}
+	return found
 }
 
 // decodeProducts reads the products in their JSON form, strictly.
@@ -166,29 +208,21 @@ func productKeys() (keys []string) {
 	return keys
 }
 
-// knownKeys lists the settings of a struct, dotted.
-func knownKeys(t reflect.Type, prefix string) (keys []string) {
+// settings maps the dotted name of each setting of a struct to its type.
+func settings(t reflect.Type, prefix string) map[string]reflect.Type {
+	found := map[string]reflect.Type{}
 	for i := range t.NumField() {
 		field := t.Field(i)
 		name := field.Tag.Get("koanf")
 		switch {
 		case name == "-":
 		case field.Type.Kind() == reflect.Struct:
-			keys = append(keys, knownKeys(field.Type, prefix+name+".")...)
+			maps.Copy(found, settings(field.Type, prefix+name+"."))
 		default:
-			keys = append(keys, prefix+name)
+			found[prefix+name] = field.Type
 		}
 	}
-	return keys
-}
-
-func contains(keys []string, key string) bool {
-	for _, k := range keys {
-		if k == key {
-			return true
-		}
-	}
-	return false
+	return found
 }
 
 func unknownKey(path, key string, known []string) error {
@@ -263,19 +297,29 @@ func (c *Config) complete() error {
 			c.StaleLimit = time.Minute
 		}
 	}
+	if c.DashboardURL == "" {
+		c.DashboardURL = c.dashboardBeside()
+	}
 	return c.check()
+}
+
+// dashboardBeside is the public URL with the Dashboard's port.
+func (c *Config) dashboardBeside() string {
+	u, err := url.Parse(c.PublicURL)
+	_, port, splitErr := net.SplitHostPort(c.DashboardListen)
+	if err != nil || splitErr != nil {
+		return c.PublicURL // check refuses it
+	}
+	return u.Scheme + "://" + net.JoinHostPort(u.Hostname(), port)
 }
 
 func (c *Config) check() error {
 	var problems []error
 	problem := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
-	if u, err := url.Parse(c.PublicURL); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.Path != "" || u.RawQuery != "" || u.User != nil {
+	if u, err := url.Parse(c.PublicURL); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.Path != "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
 		problem("public_url: give the URL of the API domain without a path, like https://api.example.com")
 	} else if u.Scheme == "http" && !isLoopback(u.Hostname()) && len(c.TrustedProxies) == 0 {
 		problem("public_url: use https, or name the proxies that speak it in trusted_proxies; secrets would cross the network in clear")
-	}
-	if c.DashboardURL == "" {
-		c.DashboardURL = c.PublicURL
 	}
 	if c.Database == "" {
 		problem("database: name it, like sqlite:/var/lib/doorward/doorward.db or postgres://user@host/doorward")
@@ -297,6 +341,9 @@ func (c *Config) check() error {
 	if (c.TLS.CertificateFile == "") != (c.TLS.KeyFile == "") {
 		problem("tls: give certificate_file and key_file together")
 	}
+	if c.TLS.CertificateFile != "" && len(c.TLS.ACME.Domains) > 0 {
+		problem("tls: give certificate files or acme.domains, not both")
+	}
 	if len(c.TLS.ACME.Domains) > 0 && c.TLS.ACME.Folder == "" {
 		problem("tls.acme.folder: name a folder for the certificates")
 	}
@@ -304,6 +351,9 @@ func (c *Config) check() error {
 		if _, _, err := net.SplitHostPort(listen); err != nil {
 			problem("%q is no address to listen on: write host:port", listen)
 		}
+	}
+	if _, err := access.Compile(c.Products); err != nil {
+		problem("products: %w", err)
 	}
 	return errors.Join(problems...)
 }

@@ -5,7 +5,6 @@ import (
 	"io"
 	"net/http"
 	"net/netip"
-	"os"
 	"strconv"
 	"sync"
 	"time"
@@ -18,7 +17,7 @@ import (
 )
 
 // maxIssuers is how many clients the issuing limit tells apart.
-const maxIssuers = 65_536
+const maxIssuers = 16_384
 
 func (s *Server) newAuthServer(helpURL string, accessLog io.Writer) (*authserver.Server, error) {
 	tokens := newTokenMetrics(s.metrics)
@@ -96,20 +95,4 @@ func logToken(w io.Writer, now time.Time, o authserver.Observation) {
 	line = append(line, `","us":`...)
 	line = strconv.AppendInt(line, o.Took.Microseconds(), 10)
 	_, _ = w.Write(append(line, "}\n"...))
-}
-
-// openAccessLog opens what the access log is written to; nil is off.
-func (s *Server) openAccessLog() (io.Writer, error) {
-	switch s.config.AccessLog {
-	case "off":
-		return nil, nil //nolint:nilnil // off is an answer
-	case "-":
-		return os.Stdout, nil
-	}
-	file, err := os.OpenFile(s.config.AccessLog, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	s.onClose(file.Close)
-	return file, nil
 }

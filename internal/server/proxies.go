@@ -16,7 +16,11 @@ func behindProxies(trusted []netip.Prefix, next http.Handler) http.Handler {
 		peer, ok := socketAddress(r)
 		switch {
 		case ok && isTrusted(trusted, peer):
-			if caller, ok := forwardedFor(trusted, r.Header["X-Forwarded-For"]); ok {
+			values := r.Header["X-Forwarded-For"]
+			if values == nil { // the proxy itself, asking for its own health
+				break
+			}
+			if caller, ok := forwardedFor(trusted, values); ok {
 				r.RemoteAddr = netip.AddrPortFrom(caller, 0).String()
 			}
 		default:

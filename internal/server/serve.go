@@ -51,7 +51,7 @@ func (l Listeners) Close() {
 // Serve answers on the listeners until the context ends, then lets the calls
 // in flight finish within the grace time. It closes the listeners.
 func (s *Server) Serve(ctx context.Context, l Listeners) error {
-	secured, err := s.config.TLS.config()
+	secured, err := s.config.TLS.config(s.log, s.now)
 	if err != nil {
 		l.Close()
 		return err
@@ -108,7 +108,7 @@ func (s *Server) shutdown(ctx context.Context, servers []*http.Server) error {
 
 func (s *Server) httpServer(listener net.Listener, handler http.Handler, secured *tls.Config) *http.Server {
 	return &http.Server{
-		Addr: listener.Addr().String(), Handler: handler, TLSConfig: secured, ErrorLog: s.errorLog(),
+		Addr: listener.Addr().String(), Handler: handler, TLSConfig: secured.Clone(), ErrorLog: s.errorLog(),
 		ReadHeaderTimeout: readHeaderTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
 		HTTP2: &http.HTTP2Config{MaxConcurrentStreams: 250},
 	}

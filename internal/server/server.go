@@ -164,7 +164,7 @@ func (s *Server) openEdges(ctx context.Context) (err error) {
 		Registry: s.registry, DB: s.db, Now: s.now, Log: s.log, Keys: s.keys.Public, ReloadKeys: s.keys.Reload,
 		Issuer: s.issuer(), Audience: s.config.PublicURL, Scope: s.config.Scope,
 		AccountParameter: s.config.AccountParameter, OrganisationParameter: s.config.OrganisationParameter, OrganisationHeader: s.config.OrganisationHeader,
-		StaleLimit: s.config.StaleLimit, MaxClients: s.config.MaxClients,
+		StaleLimit: s.config.StaleLimit, MaxClients: s.config.MaxClients, MaxTokens: s.config.MaxTokens,
 	})
 	if err != nil {
 		return err

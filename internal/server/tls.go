@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"os"
 	"sync"
@@ -16,7 +17,7 @@ import (
 
 // config returns what the API and Dashboard listeners speak; nil is plain
 // HTTP. TLS 1.2 with AES-GCM over ECDHE only, and 1.3; HTTP/2 by ALPN.
-func (t TLS) config() (*tls.Config, error) {
+func (t TLS) config(log *slog.Logger, now func() time.Time) (*tls.Config, error) {
 	base := &tls.Config{
 		MinVersion: tls.VersionTLS12,
 		CipherSuites: []uint16{
@@ -27,7 +28,7 @@ func (t TLS) config() (*tls.Config, error) {
 	}
 	switch {
 	case t.CertificateFile != "":
-		files := &certificateFiles{certificate: t.CertificateFile, key: t.KeyFile}
+		files := &certificateFiles{certificate: t.CertificateFile, key: t.KeyFile, log: log, now: now}
 		if _, err := files.current(nil); err != nil {
 			return nil, err
 		}
@@ -66,11 +67,16 @@ func (a ACME) manager() (*autocert.Manager, error) {
 	}, nil
 }
 
+// certificateInterval is how often the certificate file is looked at.
+const certificateInterval = 10 * time.Second
+
 // certificateFiles reads a certificate again when its file has changed, so
 // that renewing one needs no restart. A file that cannot be read leaves the
 // certificate that works in place.
 type certificateFiles struct {
 	certificate, key string
+	log              *slog.Logger
+	now              func() time.Time
 
 	mu      sync.Mutex
 	loaded  *tls.Certificate
@@ -81,10 +87,10 @@ type certificateFiles struct {
 func (f *certificateFiles) current(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.loaded != nil && time.Since(f.checked) < 10*time.Second {
+	if f.loaded != nil && f.now().Sub(f.checked) < certificateInterval {
 		return f.loaded, nil
 	}
-	f.checked = time.Now()
+	f.checked = f.now()
 	info, err := os.Stat(f.certificate)
 	if err == nil && f.loaded != nil && info.ModTime().Equal(f.changed) {
 		return f.loaded, nil
@@ -96,6 +102,9 @@ func (f *certificateFiles) current(*tls.ClientHelloInfo) (*tls.Certificate, erro
 		}
 	}
 	if f.loaded != nil {
+		if err != nil {
+			f.log.Error("the renewed TLS certificate cannot be read; the earlier one stays in use", "error", err)
+		}
 		return f.loaded, nil
 	}
 	return nil, fmt.Errorf("read the TLS certificate: %w", err)
