@@ -158,11 +158,11 @@ The client %s may create and read sessions of the product
 Authentication, and may not call Echo. Paste into another terminal:
 
 TOKEN=$(curl -s %s -d grant_type=client_credentials -d client_id=%s -d client_secret=%s | sed -E 's/.*"access_token":"([^"]*)".*/\1/') && echo "$TOKEN"
-curl -s -w '\n' -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' -d '{"flow":"redirect"}' '%s/auth/rest/sessions?signicat-accountId=%s'
-curl -s -w '\n' -H "Authorization: Bearer $TOKEN" '%s/echo/hello'
+curl -s -w '\nHTTP %%{http_code}\n' -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' -d '{"flow":"redirect"}' '%s/auth/rest/sessions?signicat-accountId=%s'
+curl -s -w '\nHTTP %%{http_code}\n' -H "Authorization: Bearer $TOKEN" '%s/echo/hello'
 `, c.APIURL, c.DashboardURL, c.OpsURL, folder, c.Client, c.TokenURL, c.Client, c.ClientSecret, c.APIURL, c.Account, c.APIURL)
 	for _, product := range own {
-		fmt.Fprintf(&b, "curl -s -w '\\n' -H \"Authorization: Bearer $TOKEN\" '%s%s/'\n", c.APIURL, product.Prefix)
+		fmt.Fprintf(&b, "curl -s -w '\\nHTTP %%{http_code}\\n' -H \"Authorization: Bearer $TOKEN\" '%s%s/'\n", c.APIURL, product.Prefix)
 	}
 	b.WriteString("\nStop with Ctrl-C.\n")
 	return b.String()

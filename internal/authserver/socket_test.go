@@ -1,9 +1,9 @@
 package authserver_test
 
 import (
-	"github.com/doorward/doorward/internal/authserver"
 	"bufio"
 	"fmt"
+	"github.com/doorward/doorward/internal/authserver"
 	"net"
 	"net/http"
 	"net/http/httptest"

@@ -19,9 +19,9 @@ import (
 	"github.com/doorward/doorward/internal/secret"
 )
 
-func (f *fixture) addSecret(t testing.TB, by actor.Actor, client id.Client, expires time.Time) (id.Secret, secret.Plaintext) {
+func (f *fixture) addSecret(t testing.TB, by actor.Actor, client id.Client) (id.Secret, secret.Plaintext) {
 	t.Helper()
-	key, plaintext, err := f.AddSecret(t.Context(), by, client, "secret", expires)
+	key, plaintext, err := f.AddSecret(t.Context(), by, client, "secret", time.Time{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,7 +49,7 @@ func set(client id.Client, key id.Secret, state registry.SecretState) registry.S
 
 func TestSEC01_aSecretIsShownOnce(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
-		first, one := f.addSecret(t, f.adminA, f.a2, time.Time{})
+		first, one := f.addSecret(t, f.adminA, f.a2)
 		second, two, err := f.RotateSecret(t.Context(), f.adminA, f.a2, first, "next", time.Time{}, f.Now().Add(time.Hour))
 		if err != nil {
 			t.Fatal(err)
@@ -84,7 +84,7 @@ func TestSEC01_aSecretIsShownOnce(t *testing.T) {
 
 func TestSEC03_theDatabaseHoldsOnlyTheDigest(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
-		key, plaintext := f.addSecret(t, f.adminA, f.a2, time.Time{})
+		key, plaintext := f.addSecret(t, f.adminA, f.a2)
 		digest := f.secretOf(t, f.a2, key).Digest
 		if text := dumpText(t, f.DB); !strings.Contains(text, hex.EncodeToString(digest)) {
 			t.Error("the digest is not where this test looks for it")
@@ -267,9 +267,9 @@ func (f *fixture) chain(t *testing.T) (first, second, third id.Secret) {
 		}
 		return actor.NewClient(client, f.orgA, f.productionA, key, all)
 	}
-	first, _ = f.addSecret(t, f.adminA, f.a1, time.Time{})
-	second, _ = f.addSecret(t, as(f.a1, first), f.a2, time.Time{})
-	third, _ = f.addSecret(t, as(f.a2, second), f.manager, time.Time{})
+	first, _ = f.addSecret(t, f.adminA, f.a1)
+	second, _ = f.addSecret(t, as(f.a1, first), f.a2)
+	third, _ = f.addSecret(t, as(f.a2, second), f.manager)
 	return first, second, third
 }
 
@@ -376,7 +376,7 @@ func TestRotationMovesDescendantsToTheSuccessor(t *testing.T) {
 
 func TestASecretRemembersTheCredentialThatCreatedIt(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
-		key, _ := f.addSecret(t, f.adminA, f.a1, time.Time{})
+		key, _ := f.addSecret(t, f.adminA, f.a1)
 		if got := f.secretOf(t, f.a1, key).CreatedWith; got != "s-p-admin-a" {
 			t.Errorf("created with %q, want the session of its maker", got)
 		}
@@ -389,10 +389,10 @@ func TestASecretOfTheOperatorReachesItsDescendantsEverywhere(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		key, _ := f.addSecret(t, f.operator, client, time.Time{})
+		key, _ := f.addSecret(t, f.operator, client)
 		as := actor.NewClient(client, "", "", key, []string{"management.secret.write"})
-		inA, _ := f.addSecret(t, as.In(f.orgA), f.a1, time.Time{})
-		inB, _ := f.addSecret(t, as.In(f.orgB), f.b1, time.Time{})
+		inA, _ := f.addSecret(t, as.In(f.orgA), f.a1)
+		inB, _ := f.addSecret(t, as.In(f.orgB), f.b1)
 		f.must(t, f.operator, registry.SetSecretState{Client: client, Secret: key, State: registry.SecretRevoked, WithDescendants: true})
 		for k, c := range map[id.Secret]id.Client{inA: f.a1, inB: f.b1} {
 			if got := f.secretOf(t, c, k).State; got != registry.SecretRevoked {

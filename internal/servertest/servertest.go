@@ -8,6 +8,8 @@ import (
 	"log/slog"
 	"net/http/httptest"
 	"path/filepath"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -32,12 +34,35 @@ type Platform struct {
 	Organisation id.Organisation
 	Sandbox      id.Account
 	Production   id.Account
+	Config       server.Config // that it runs with
 
+	logs lines
 	stop func() error
 }
 
+// lines are what the server logged.
+type lines struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+// Write adds to the log.
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+// Logs returns what the server logged so far, at every level.
+func (p *Platform) Logs() string {
+	p.logs.mu.Lock()
+	defer p.logs.mu.Unlock()
+	return p.logs.text.String()
+}
+
 // Start starts a platform on a fresh SQLite database, or on what change sets
-// the configuration to. It stops with the test.
+// the configuration to. A PublicURL is kept, for a second node; else it is that
+// of the API listener. It stops with the test.
 func Start(t *testing.T, change ...func(*server.Config)) *Platform {
 	t.Helper()
 	folder := t.TempDir()
@@ -75,8 +100,13 @@ func (p *Platform) run(config server.Config) {
 	}
 	p.URL, p.DashboardURL = scheme+listeners.API.Addr().String(), scheme+listeners.Dashboard.Addr().String()
 	p.OpsURL = "http://" + listeners.Ops.Addr().String()
-	config.PublicURL, config.DashboardURL = p.URL, p.DashboardURL
-	p.Server, err = server.Open(p.t.Context(), config, slog.New(slog.DiscardHandler))
+	if config.PublicURL == "" {
+		config.PublicURL = p.URL
+	}
+	config.DashboardURL = p.DashboardURL
+	p.Config = config
+	logger := slog.New(slog.NewJSONHandler(&p.logs, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	p.Server, err = server.Open(p.t.Context(), config, logger)
 	if err != nil {
 		listeners.Close()
 		p.t.Fatal(err)
