@@ -62,7 +62,7 @@ vuln: $(TOOLS)/govulncheck ## look for vulnerable calls, with the committed data
 vuln-public: $(TOOLS)/govulncheck ## look for vulnerable calls, with the public database
 	$(TOOLS)/govulncheck ./...
 
-bench: ## run the benchmarks
+bench: build ## run the benchmarks
 	cd bench && go run .
 
 clean: ## remove what was built

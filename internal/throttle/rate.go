@@ -22,7 +22,7 @@ type Rate struct {
 	interval time.Duration // between events that go on for ever; 0 = no limit
 	capacity time.Duration // interval × burst: the debt that is allowed
 	seed     maphash.Seed
-	sets     []set
+	sets     func() []set // made at the first use: many never count anything
 }
 
 const setSize = 8
@@ -51,7 +51,7 @@ func NewRate(perSecond float64, burst, maxEntries int, now func() time.Time) *Ra
 	interval := min(max(float64(time.Second)/perSecond, 1), farthest)
 	r.interval = time.Duration(interval)
 	r.capacity = time.Duration(min(float64(r.interval)*float64(max(burst, 1)), farthest))
-	r.sets = make([]set, max(maxEntries/setSize, 1))
+	r.sets = sync.OnceValue(func() []set { return make([]set, max(maxEntries/setSize, 1)) })
 	return r
 }
 
@@ -92,7 +92,8 @@ func (r *Rate) wait(hash uint64) time.Duration {
 }
 
 func (r *Rate) set(hash uint64) *set {
-	return &r.sets[hash%uint64(len(r.sets))]
+	sets := r.sets()
+	return &sets[hash%uint64(len(sets))]
 }
 
 // slot returns the slot of the key, or the one that it would take.
