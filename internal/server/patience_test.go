@@ -41,12 +41,12 @@ func patiently(t *testing.T, handler http.HandlerFunc, caller func(t *testing.T,
 		client, served := net.Pipe()
 		l.conn <- served
 		server := &http.Server{Handler: patient(handler), ReadHeaderTimeout: readHeaderTimeout}
-		ended := make(chan error)
-		go func() { ended <- server.Serve(l) }()
+		var serving sync.WaitGroup
+		serving.Go(func() { _ = server.Serve(l) }) // ends with Close
 		caller(t, client)
 		_ = client.Close()
 		_ = server.Close()
-		<-ended
+		serving.Wait()
 	})
 }
 
@@ -55,7 +55,7 @@ const upload = "POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Lengt
 func TestDOS03_callThatStopsMovingEnds(t *testing.T) {
 	t.Run("DOS-03 body", func(t *testing.T) {
 		// sends a byte of the body each pause, and returns what the handler met.
-		send := func(t *testing.T, pause time.Duration) (met error, took time.Duration) {
+		send := func(t *testing.T, pause time.Duration) (took time.Duration, met error) {
 			start := time.Now()
 			patiently(t, func(_ http.ResponseWriter, r *http.Request) {
 				start = time.Now()
@@ -74,20 +74,20 @@ func TestDOS03_callThatStopsMovingEnds(t *testing.T) {
 				_, _ = io.ReadAll(conn)
 				_ = conn.Close()
 			})
-			return met, took
+			return took, met
 		}
-		if met, took := send(t, time.Hour); !errors.Is(met, os.ErrDeadlineExceeded) || took > 2*bodyPatience {
+		if took, met := send(t, time.Hour); !errors.Is(met, os.ErrDeadlineExceeded) || took > 2*bodyPatience {
 			t.Errorf("the handler read %v after %s, want the deadline", met, took)
 		}
 		t.Run("twin", func(t *testing.T) {
-			if met, took := send(t, bodyPatience/2); met != nil || took < 40*bodyPatience {
+			if took, met := send(t, bodyPatience/2); met != nil || took < 40*bodyPatience {
 				t.Errorf("the handler read %v after %s, want the whole slow body", met, took)
 			}
 		})
 	})
 	t.Run("DOS-03 response", func(t *testing.T) {
 		// reads a kilobyte of the response each pause.
-		receive := func(t *testing.T, pause time.Duration) (met error, took time.Duration) {
+		receive := func(t *testing.T, pause time.Duration) (took time.Duration, met error) {
 			patiently(t, func(w http.ResponseWriter, _ *http.Request) {
 				start, piece := time.Now(), []byte(strings.Repeat("x", 16<<10))
 				for i := 0; i < 20 && met == nil; i++ {
@@ -101,13 +101,13 @@ func TestDOS03_callThatStopsMovingEnds(t *testing.T) {
 					_, err = conn.Read(data)
 				}
 			})
-			return met, took
+			return took, met
 		}
-		if met, took := receive(t, time.Hour); !errors.Is(met, os.ErrDeadlineExceeded) || took > 2*responsePatience {
+		if took, met := receive(t, time.Hour); !errors.Is(met, os.ErrDeadlineExceeded) || took > 2*responsePatience {
 			t.Errorf("the handler wrote %v after %s, want the deadline", met, took)
 		}
 		t.Run("twin", func(t *testing.T) {
-			if met, took := receive(t, responsePatience/10); met != nil || took < responsePatience {
+			if took, met := receive(t, responsePatience/10); met != nil || took < responsePatience {
 				t.Errorf("the handler wrote %v after %s, want a whole slow response", met, took)
 			}
 		})

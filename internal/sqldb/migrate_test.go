@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -74,14 +75,20 @@ func insertAfter(migration string, n int, statement string) string {
 }
 
 // statements counts those of the migrations that this binary has.
-func statements(t *testing.T) (count int) {
+func statements(t *testing.T) int {
 	t.Helper()
+	var (
+		mu    sync.Mutex // migrations are read at once
+		count int
+	)
 	db, err := sqldb.Open(t.Context(), sqldb.Config{URL: sqldbtest.URL(t, "sqlite")})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer db.Close()
 	db.TranslateMigrations(func(migration string) string {
+		mu.Lock()
+		defer mu.Unlock()
 		count = max(count, strings.Count(migration, ";\n"))
 		return migration
 	})
@@ -146,6 +153,7 @@ func TestSTO05_migrationKilledAfterAnyStatementIsCompletedByTheNext(t *testing.T
 	interrupt := map[string]func(t *testing.T, url string, after int){"sqlite": killMigration, "postgres": cutMigration}
 	for _, engine := range sqldbtest.Engines() {
 		t.Run(engine, func(t *testing.T) {
+			t.Parallel()
 			url := emptyURL(t, engine)
 			want := schema(t, sqldbtest.Open(t, url))
 			for after := range count + 1 {

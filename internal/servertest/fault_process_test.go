@@ -1,0 +1,83 @@
+//go:build linux
+
+package servertest_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// processVariable says which program the test binary is when a test starts it
+// again: a process that can be killed, or that the disk fails.
+const processVariable = "DOORWARD_TEST_PROCESS"
+
+// settingsVariable holds what that program is told, as JSON.
+const settingsVariable = "DOORWARD_TEST_SETTINGS"
+
+func TestMain(m *testing.M) {
+	programs := map[string]func(settings []byte) error{"worker": runWorker, "server": runServer}
+	program, ok := programs[os.Getenv(processVariable)]
+	if !ok {
+		os.Exit(m.Run())
+	}
+	if err := program([]byte(os.Getenv(settingsVariable))); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+// process is a running program of the test binary.
+type process struct {
+	command *exec.Cmd
+	out     io.Reader
+}
+
+// startProcess starts a program, which ends with the test at the latest.
+func startProcess(t *testing.T, program string, settings any) *process {
+	t.Helper()
+	text, err := json.Marshal(settings)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &process{command: exec.CommandContext(context.WithoutCancel(t.Context()), os.Args[0])}
+	p.command.Env = append(os.Environ(), processVariable+"="+program, settingsVariable+"="+string(text))
+	p.command.Stderr = os.Stderr
+	if p.out, err = p.command.StdoutPipe(); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.kill)
+	return p
+}
+
+// kill is kill -9, and waits until nothing of the process is left. What it
+// wrote must have been read.
+func (p *process) kill() {
+	_ = p.command.Process.Signal(syscall.SIGKILL)
+	_ = p.command.Wait()
+}
+
+// eventually waits until the condition holds, a minute at most, for what no channel announces.
+func eventually(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	ticker := time.NewTicker(20 * time.Millisecond)
+	defer ticker.Stop()
+	for !holds() {
+		select {
+		case <-ctx.Done():
+			t.Fatalf("%s did not happen within a minute", what)
+		case <-ticker.C:
+		}
+	}
+}
