@@ -195,8 +195,8 @@ var tokens = [...]Entry{
 	},
 	{
 		OAuthInvalidScope, Invalid, http.StatusBadRequest, "Invalid scope", ChallengeNone,
-		"The scope parameter asks for something that does not exist here. What a client may do is set by its permissions, not by the scope that it asks for.",
-		"Leave the scope parameter out, or send the one scope of the platform (signicat-api unless your operator named it otherwise).",
+		"The scope parameter asks for something that does not exist here or that the client was not given. A scope only narrows what the client's permissions already allow.",
+		"Leave the scope parameter out, or send the one scope of the platform (signicat-api unless your operator named it otherwise). For a token that may do less, send permissions that the client holds, separated by spaces, and nothing else.",
 	},
 	{
 		OAuthInvalidClient, Unauthenticated, http.StatusUnauthorized, "Invalid client", ChallengeBasic,
