@@ -3,16 +3,12 @@ package dashboard
 import (
 	"bytes"
 	"compress/gzip"
-	"context"
 	"net/http"
 	"strconv"
 	"strings"
-
-	"github.com/a-h/templ"
 )
 
-// document is a body that is the same for everybody: made once at start, and
-// compressed once.
+// document is a body that is the same for everybody: compressed once, at start.
 type document struct {
 	status       int
 	contentType  string
@@ -29,8 +25,8 @@ func (d *document) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h, body := w.Header(), d.plain
 	h.Set("Content-Type", d.contentType)
 	h.Set("Cache-Control", d.cacheControl)
-	h.Set("Vary", "Accept-Encoding")
-	if acceptsGzip(r.Header.Get("Accept-Encoding")) {
+	h.Add("Vary", "Accept-Encoding")
+	if acceptsGzip(r.Header.Get("Accept-Encoding")) && len(d.zipped) < len(d.plain) {
 		h.Set("Content-Encoding", "gzip")
 		body = d.zipped
 	}
@@ -60,15 +56,5 @@ func zip(body []byte) []byte {
 	w := gzip.NewWriter(&b)
 	_, _ = w.Write(body)
 	_ = w.Close()
-	return b.Bytes()
-}
-
-// rendered panics when a template fails: that is a programmer's error, and
-// shows at start.
-func rendered(content templ.Component) []byte {
-	var b bytes.Buffer
-	if err := content.Render(context.Background(), &b); err != nil {
-		panic("dashboard: render page: " + err.Error())
-	}
 	return b.Bytes()
 }

@@ -32,9 +32,13 @@ WWW-Authenticate: Basic realm="doorward"
 
 // helpErrors is the page of error codes: one place per code, at the anchor
 // that problem documents and error_uri point to.
-func (d *dashboard) helpErrors() http.Handler {
+func (d *dashboard) helpErrors(x *exchange) error {
+	return x.show(http.StatusOK, view.HelpErrors(x.page("Error codes"), errorSections()))
+}
+
+func errorSections() []view.ErrorSection {
 	taken := map[string]bool{}
-	sections := []view.ErrorSection{
+	return []view.ErrorSection{
 		{
 			Anchor:  "calls",
 			Title:   "API calls",
@@ -50,8 +54,19 @@ func (d *dashboard) helpErrors() http.Handler {
 			Entries: errorEntries(fault.OAuthEntries(), taken),
 		},
 	}
-	return newPage(http.StatusOK, view.HelpErrors(d.page("Error codes"), sections))
 }
+
+// help is where the help begins.
+func (d *dashboard) help(x *exchange) error {
+	return x.show(http.StatusOK, view.Help(x.page("Help")))
+}
+
+func (d *dashboard) helpKeys(x *exchange) error {
+	return x.show(http.StatusOK, view.HelpKeys(x.page("Keys")))
+}
+
+// root leads to where a person begins.
+func (d *dashboard) root(x *exchange) error { return x.redirect("/help") }
 
 // errorEntries takes anchors; a code that already has one in an earlier section
 // gets another, because an id may stand once on a page.

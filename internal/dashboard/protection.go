@@ -23,3 +23,10 @@ func protect(https bool, next http.Handler) http.Handler {
 		next.ServeHTTP(w, r)
 	})
 }
+
+// sameOrigin refuses what another website makes a browser send.
+func (d *dashboard) sameOrigin(next http.Handler) http.Handler {
+	guard := http.NewCrossOriginProtection()
+	guard.SetDenyHandler(d.serve(func(*exchange) error { return errOrigin }))
+	return guard.Handler(next)
+}
