@@ -9,6 +9,7 @@ package actor
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/doorward/doorward/internal/id"
@@ -123,6 +124,23 @@ func (a Actor) May(ability Ability, account id.Account) bool {
 		}
 	}
 	return false
+}
+
+// Where returns the accounts on which the actor has an ability where it acts,
+// sorted; whole says instead that it has it on the whole organisation, or at
+// operator level.
+func (a Actor) Where(ability Ability) (accounts []id.Account, whole bool) {
+	for _, g := range a.grants {
+		switch {
+		case !a.May(ability, g.account):
+		case g.account == "":
+			return nil, true
+		case g.organisation == a.organisation && g.abilities[ability]:
+			accounts = append(accounts, g.account)
+		}
+	}
+	slices.Sort(accounts)
+	return slices.Compact(accounts), false
 }
 
 // Kind returns what the actor is; empty for the zero Actor.

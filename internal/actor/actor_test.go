@@ -1,6 +1,7 @@
 package actor_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -136,5 +137,34 @@ func TestTheZeroActorMayDoNothing(t *testing.T) {
 	}
 	if !actor.NewSystem("test").In(ours).May(actor.ClientWrite, one) {
 		t.Error("twin: a system job may not")
+	}
+}
+
+func TestWhereNamesTheAccountsOfAnAbility(t *testing.T) {
+	admin := actor.RoleGrant{Role: actor.OrganisationAdmin}
+	on := func(role actor.Role, account id.Account) actor.RoleGrant {
+		return actor.RoleGrant{Role: role, Account: account}
+	}
+	for name, c := range map[string]struct {
+		by       actor.Actor
+		accounts []id.Account
+		whole    bool
+	}{
+		"nobody":                                    {actor.Actor{}, nil, false},
+		"an admin":                                  {actor.NewPerson("p-1", ours, "s", admin), nil, true},
+		"a developer of two accounts":               {actor.NewPerson("p-1", ours, "s", on(actor.Developer, two), on(actor.Developer, one), on(actor.Developer, two)), []id.Account{one, two}, false},
+		"a developer of one, viewer of another":     {actor.NewPerson("p-1", ours, "s", on(actor.Developer, two), on(actor.Viewer, one)), []id.Account{two}, false},
+		"a developer of one, admin of all":          {actor.NewPerson("p-1", ours, "s", on(actor.Developer, two), admin), nil, true},
+		"a viewer of all, developer of one":         {actor.NewPerson("p-1", ours, "s", actor.RoleGrant{Role: actor.Viewer}, on(actor.Developer, one)), []id.Account{one}, false},
+		"a client of an account":                    {actor.NewClient("prod-round-apple-123", ours, one, "s", []string{"management.secret.write"}), []id.Account{one}, false},
+		"a client of an organisation":               {actor.NewClient("org-round-apple-123", ours, "", "s", []string{"management.secret.write"}), nil, true},
+		"a client without the permission":           {actor.NewClient("org-round-apple-123", ours, "", "s", nil), nil, false},
+		"support, who developed an account at home": {actor.NewPerson("p-1", ours, "s", actor.RoleGrant{Role: actor.OperatorSupport}, on(actor.Developer, one)).In(theirs), nil, false},
+		"the operator elsewhere":                    {actor.NewPerson("p-1", "", "s", actor.RoleGrant{Role: actor.OperatorAdmin}).In(theirs), nil, true},
+	} {
+		accounts, whole := c.by.Where(actor.SecretWrite)
+		if !slices.Equal(accounts, c.accounts) || whole != c.whole {
+			t.Errorf("%s: %v, %v, want %v, %v", name, accounts, whole, c.accounts, c.whole)
+		}
 	}
 }

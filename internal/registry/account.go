@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/doorward/doorward/internal/actor"
@@ -47,8 +48,8 @@ func (e CreateAccount) apply(ctx context.Context, c *change) error {
 		return err
 	}
 	c.tx.Changed(journal.AccountChanged, string(e.ID))
-	err = c.exec(ctx, `INSERT INTO account (id, organisation_id, environment, name, state, generation, version, created_at) VALUES ($1, $2, $3, $4, $5, 0, 1, $6)`,
-		e.ID, o.ID, e.ID.Environment(), e.Name, Active, c.Now().UnixMicro())
+	err = c.exec(ctx, `INSERT INTO account (id, organisation_id, environment, name, state, generation, version, created_at, search) VALUES ($1, $2, $3, $4, $5, 0, 1, $6, $7)`,
+		e.ID, o.ID, e.ID.Environment(), e.Name, Active, c.Now().UnixMicro(), searchable(e.Name, e.ID))
 	return isFree(err, "account")
 }
 
@@ -74,7 +75,7 @@ func (e RenameAccount) apply(ctx context.Context, c *change) error {
 	if err := c.freeAccountName(ctx, e.Name); err != nil {
 		return err
 	}
-	return c.exec(ctx, `UPDATE account SET name = $1, version = version + 1 WHERE id = $2 AND organisation_id = $3`, e.Name, a.ID, a.Organisation)
+	return c.exec(ctx, `UPDATE account SET name = $1, search = $2, version = version + 1 WHERE id = $3 AND organisation_id = $4`, e.Name, searchable(e.Name, a.ID), a.ID, a.Organisation)
 }
 
 // SetAccountState suspends or activates an account. It is the operator's to make.
@@ -124,15 +125,20 @@ func (c *change) account(ctx context.Context, key id.Account, base int64) (Accou
 }
 
 func loadAccount(ctx context.Context, tx *sqldb.Tx, organisation id.Organisation, key id.Account) (Account, error) {
-	a := Account{ID: key, Organisation: organisation}
 	if _, ok := id.ParseAccount(string(key)); !ok {
-		return a, unknown("account")
+		return Account{}, unknown("account")
 	}
-	var created int64
-	err := tx.QueryRow(ctx, `SELECT name, state, generation, version, created_at FROM account WHERE id = $1 AND organisation_id = $2`, key, organisation).
-		Scan(&a.Name, &a.State, &a.Generation, &a.Version, &created)
-	a.CreatedAt = fromMicros(created)
+	a, err := scanAccount(tx.QueryRow(ctx, `SELECT `+accountColumns+` FROM account WHERE id = $1 AND organisation_id = $2`, key, organisation))
 	return a, notFound(err, "account", key)
+}
+
+const accountColumns = `id, organisation_id, name, state, generation, version, created_at`
+
+func scanAccount(row scanner) (a Account, err error) {
+	var created int64
+	err = row.Scan(&a.ID, &a.Organisation, &a.Name, &a.State, &a.Generation, &a.Version, &created)
+	a.CreatedAt = fromMicros(created)
+	return a, err
 }
 
 // CreateAccount makes an account in the actor's organisation.
@@ -158,28 +164,34 @@ func (r *Registry) Account(ctx context.Context, by actor.Actor, key id.Account) 
 	return a, err
 }
 
-// Accounts returns the accounts of the actor's organisation that the actor may
-// read, ordered by id.
-func (r *Registry) Accounts(ctx context.Context, by actor.Actor) (accounts []Account, err error) {
+// AccountFilter limits a list of accounts. Empty fields do not.
+type AccountFilter struct {
+	Text        string // in the name or id, whatever the case
+	State       State
+	Environment id.Environment
+}
+
+// Accounts lists the accounts of the actor's organisation that the actor may
+// read, newest first.
+func (r *Registry) Accounts(ctx context.Context, by actor.Actor, filter AccountFilter, page Page) (list List[Account], err error) {
+	readable, err := whereMay(by, actor.AccountRead)
+	if err != nil {
+		return list, err
+	}
+	l, err := r.list("accounts", by, filter, page, beforeNewest)
+	if err == nil {
+		err = errors.Join(validFilter(filter.Text), validChoice("state", filter.State, Active, Suspended), validEnvironment(filter.Environment))
+	}
+	if err != nil {
+		return list, err
+	}
 	err = r.DB.View(ctx, func(tx *sqldb.Tx) error {
-		accounts = nil
-		rows, err := tx.Query(ctx, `SELECT id, name, state, generation, version, created_at FROM account WHERE organisation_id = $1 ORDER BY id`, by.Organisation())
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		for rows.Next() {
-			a := Account{Organisation: by.Organisation()}
-			var created int64
-			if err := rows.Scan(&a.ID, &a.Name, &a.State, &a.Generation, &a.Version, &created); err != nil {
-				return err
-			}
-			a.CreatedAt = fromMicros(created)
-			if by.May(actor.AccountRead, a.ID) {
-				accounts = append(accounts, a)
-			}
-		}
-		return rows.Err()
+		found, err := rowsOf(ctx, tx, scanAccount, `SELECT `+accountColumns+` FROM account WHERE organisation_id = $1 AND (created_at, id) < ($2, $3) AND CASE WHEN $4 = '' THEN TRUE ELSE $4 LIKE '%,' || id || ',%' END
+			AND $5 IN ('', state) AND $6 IN ('', environment) AND search LIKE $7 ESCAPE '\'
+			ORDER BY created_at DESC, id DESC LIMIT $8`,
+			by.Organisation(), l.after.number, l.after.key, readable, string(filter.State), string(filter.Environment), containing(filter.Text), l.fetch())
+		list = pageOf(l, found, func(a *Account) position { return position{micros(a.CreatedAt), string(a.ID)} })
+		return err
 	})
-	return accounts, err
+	return list, err
 }

@@ -6,7 +6,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/doorward/doorward/internal/actor"
 	"github.com/doorward/doorward/internal/fault"
 	"github.com/doorward/doorward/internal/id"
 	"github.com/doorward/doorward/internal/registry"
@@ -71,36 +70,5 @@ func TestAccountEditsAreChecked(t *testing.T) {
 			refusal{name: "client of a suspended account", by: in, edit: registry.CreateClient{ID: "sandbox-new-apple-123", Account: f.sandboxA, Name: "n"}, want: fault.Conflict,
 				twin: registry.CreateClient{ID: "prod-new-apple-123", Account: f.productionA, Name: "n"}},
 		)
-	})
-}
-
-func TestAccountsListsWhatTheActorMayRead(t *testing.T) {
-	each(t, func(t *testing.T, f *fixture) {
-		one := actor.NewPerson("p-1", f.orgA, "s", actor.RoleGrant{Role: actor.Viewer, Account: f.sandboxA})
-		for _, c := range []struct {
-			name string
-			by   actor.Actor
-			want []string
-		}{
-			{"admin", f.adminA, []string{"A-prod", "A-sbx"}},
-			{"viewer of one account", one, []string{"A-sbx"}},
-			{"operator in B", f.operator.In(f.orgB), []string{"B-prod"}},
-			{"operator in none", f.operator, nil},
-			{"nobody", actor.Actor{}, nil},
-		} {
-			accounts, err := f.Accounts(t.Context(), c.by)
-			if err != nil {
-				t.Fatal(err)
-			}
-			var got []string
-			for _, a := range accounts {
-				got = append(got, a.Name)
-			}
-			if diff := cmp.Diff(c.want, got); diff != "" {
-				t.Errorf("%s: %s", c.name, diff)
-			}
-		}
-		_, err := f.Account(t.Context(), one, f.productionA)
-		wantKind(t, err, fault.Forbidden)
 	})
 }

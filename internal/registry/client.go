@@ -311,16 +311,3 @@ func (r *Registry) Client(ctx context.Context, by actor.Actor, key id.Client) (c
 	})
 	return client, err
 }
-
-// Clients returns up to limit clients of the actor's organisation that the
-// actor may read, whose ids come after the one given (empty: all), ordered by id.
-func (r *Registry) Clients(ctx context.Context, by actor.Actor, after id.Client, limit int) (clients []Client, err error) {
-	if _, ok := id.ParseClient(string(after)); !ok && after != "" {
-		return nil, fault.Errorf(fault.Invalid, "the list cannot go on after that: begin again without a cursor")
-	}
-	err = r.DB.View(ctx, func(tx *sqldb.Tx) error {
-		clients, err = listClients(ctx, tx, by, after, limit)
-		return err
-	})
-	return clients, err
-}

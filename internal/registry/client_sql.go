@@ -19,13 +19,14 @@ const clientColumns = `id, owner, organisation_id, account_id, name, state, toke
 // scanner is a row or the present one of rows.
 type scanner interface{ Scan(into ...any) error }
 
-func scanClient(row scanner) (Client, error) {
+// scanClient reads clientColumns, and what stands behind them into more.
+func scanClient(row scanner, more ...any) (Client, error) {
 	var (
 		c                 Client
 		lifetime, created int64
 		networks          string
 	)
-	err := row.Scan(&c.ID, &c.Owner, &c.Organisation, &c.Account, &c.Name, &c.State, &lifetime, &networks, &c.Generation, &c.Version, &created)
+	err := row.Scan(append([]any{&c.ID, &c.Owner, &c.Organisation, &c.Account, &c.Name, &c.State, &lifetime, &networks, &c.Generation, &c.Version, &created}, more...)...)
 	if err != nil {
 		return c, err
 	}
@@ -65,33 +66,15 @@ func loadClient(ctx context.Context, tx *sqldb.Tx, by actor.Actor, key id.Client
 	return c, notFound(err, "client", key)
 }
 
-func listClients(ctx context.Context, tx *sqldb.Tx, by actor.Actor, after id.Client, limit int) (clients []Client, err error) {
-	rows, err := tx.Query(ctx, `SELECT `+clientColumns+` FROM client WHERE organisation_id = $1 AND id > $2 AND state <> 'deleted' ORDER BY id`, by.Organisation(), after)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	for rows.Next() && len(clients) < limit {
-		c, err := scanClient(rows)
-		if err != nil {
-			return nil, err
-		}
-		if by.May(actor.ClientRead, c.Account) {
-			clients = append(clients, c)
-		}
-	}
-	return clients, rows.Err()
-}
-
 // errTaken says that a fresh client id was used before.
 var errTaken = fault.Errorf(fault.Conflict, "that client id is taken")
 
 func isTaken(err error) bool { return err == errTaken } //nolint:errorlint // the one value, passed on as it is
 
 func (c *change) insertClient(ctx context.Context, client *Client) error {
-	result, err := c.tx.Exec(ctx, `INSERT INTO client (`+clientColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 1, 1, $9) ON CONFLICT (id) DO NOTHING`,
+	result, err := c.tx.Exec(ctx, `INSERT INTO client (`+clientColumns+`, search) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 1, 1, $9, $10) ON CONFLICT (id) DO NOTHING`,
 		client.ID, string(client.Owner), client.Organisation, client.Account, client.Name, string(Enabled),
-		int64(client.TokenLifetime/time.Second), joinNetworks(client.Networks), c.Now().UnixMicro())
+		int64(client.TokenLifetime/time.Second), joinNetworks(client.Networks), c.Now().UnixMicro(), searchable(client.Name, client.ID))
 	if err != nil {
 		return err
 	}
@@ -106,23 +89,13 @@ func (c *change) insertClient(ctx context.Context, client *Client) error {
 }
 
 func (c *change) updateClient(ctx context.Context, client *Client) error {
-	return c.exec(ctx, `UPDATE client SET name = $1, state = $2, token_lifetime = $3, networks = $4, generation = $5, version = version + 1 WHERE id = $6 AND organisation_id = $7`,
-		client.Name, string(client.State), int64(client.TokenLifetime/time.Second), joinNetworks(client.Networks), client.Generation, client.ID, client.Organisation)
+	return c.exec(ctx, `UPDATE client SET name = $1, state = $2, token_lifetime = $3, networks = $4, generation = $5, search = $6, version = version + 1 WHERE id = $7 AND organisation_id = $8`,
+		client.Name, string(client.State), int64(client.TokenLifetime/time.Second), joinNetworks(client.Networks), client.Generation, searchable(client.Name, client.ID), client.ID, client.Organisation)
 }
 
 // clientPermissions returns what a client was granted, sorted.
-func clientPermissions(ctx context.Context, tx *sqldb.Tx, client *Client) (permissions []string, err error) {
-	rows, err := tx.Query(ctx, `SELECT permission FROM client_permission WHERE client_id = $1 AND organisation_id = $2 ORDER BY permission`, client.ID, client.Organisation)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var permission string
-		if err := rows.Scan(&permission); err != nil {
-			return nil, err
-		}
-		permissions = append(permissions, permission)
-	}
-	return permissions, rows.Err()
+func clientPermissions(ctx context.Context, tx *sqldb.Tx, client *Client) ([]string, error) {
+	return rowsOf(ctx, tx, scanText, `SELECT permission FROM client_permission WHERE client_id = $1 AND organisation_id = $2 ORDER BY permission`, client.ID, client.Organisation)
 }
+
+func scanText(row scanner) (text string, err error) { return text, row.Scan(&text) }

@@ -143,13 +143,14 @@ func (w *world) seen(t *rapid.T) []string {
 	var all []string
 	note := func(value any, err error) { all = append(all, fmt.Sprintf("%+v %v", value, err)) }
 	note(w.Organisation(w.ctx, w.operator))
-	note(w.Accounts(w.ctx, w.operator))
+	note(w.Accounts(w.ctx, w.operator, registry.AccountFilter{}, registry.Page{}))
 	note(w.OrganisationEntry(w.ctx, w.operator.Organisation()))
-	clients, err := w.Clients(w.ctx, w.operator, "", 100)
+	note(w.Grants(w.ctx, w.operator, registry.GrantFilter{}, registry.Page{}))
+	clients, err := w.Clients(w.ctx, w.operator, registry.ClientFilter{}, registry.Page{})
 	note(clients, err)
-	for _, c := range clients {
+	for _, c := range clients.Items {
 		note(w.Permissions(w.ctx, w.operator, c.ID))
-		note(w.Secrets(w.ctx, w.operator, c.ID))
+		note(w.Secrets(w.ctx, w.operator, c.ID, registry.SecretFilter{}, registry.Page{}))
 		entry, err := w.ClientEntry(w.ctx, c.ID)
 		if err != nil {
 			t.Fatal(err)

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/doorward/doorward/internal/actor"
@@ -39,8 +40,8 @@ func (e CreateOrganisation) apply(ctx context.Context, c *change) error {
 		return err
 	}
 	c.tx.Changed(journal.OrganisationChanged, string(e.ID))
-	err := c.exec(ctx, `INSERT INTO organisation (id, name, state, generation, version, created_at) VALUES ($1, $2, $3, 0, 1, $4)`,
-		e.ID, e.Name, Active, c.Now().UnixMicro())
+	err := c.exec(ctx, `INSERT INTO organisation (id, name, state, generation, version, created_at, search) VALUES ($1, $2, $3, 0, 1, $4, $5)`,
+		e.ID, e.Name, Active, c.Now().UnixMicro(), searchable(e.Name, e.ID))
 	return isFree(err, "organisation")
 }
 
@@ -62,7 +63,7 @@ func (e RenameOrganisation) apply(ctx context.Context, c *change) error {
 	if err := validName("organisation's name", e.Name); err != nil {
 		return err
 	}
-	return c.exec(ctx, `UPDATE organisation SET name = $1, version = version + 1 WHERE id = $2`, e.Name, o.ID)
+	return c.exec(ctx, `UPDATE organisation SET name = $1, search = $2, version = version + 1 WHERE id = $3`, e.Name, searchable(e.Name, o.ID), o.ID)
 }
 
 // SetOrganisationState suspends or activates the organisation in which the
@@ -101,12 +102,17 @@ func (c *change) organisation(ctx context.Context, base int64) (Organisation, er
 }
 
 func loadOrganisation(ctx context.Context, tx *sqldb.Tx, key id.Organisation) (Organisation, error) {
-	o := Organisation{ID: key}
-	var created int64
-	err := tx.QueryRow(ctx, `SELECT name, state, generation, version, created_at FROM organisation WHERE id = $1`, key).
-		Scan(&o.Name, &o.State, &o.Generation, &o.Version, &created)
-	o.CreatedAt = fromMicros(created)
+	o, err := scanOrganisation(tx.QueryRow(ctx, `SELECT `+organisationColumns+` FROM organisation WHERE id = $1`, key))
 	return o, notFound(err, "organisation", key)
+}
+
+const organisationColumns = `id, name, state, generation, version, created_at`
+
+func scanOrganisation(row scanner) (o Organisation, err error) {
+	var created int64
+	err = row.Scan(&o.ID, &o.Name, &o.State, &o.Generation, &o.Version, &created)
+	o.CreatedAt = fromMicros(created)
+	return o, err
 }
 
 // CreateOrganisation makes an organisation of that name.
@@ -131,4 +137,34 @@ func (r *Registry) Organisation(ctx context.Context, by actor.Actor) (o Organisa
 		return err
 	})
 	return o, err
+}
+
+// OrganisationFilter limits a list of organisations. Empty fields do not.
+type OrganisationFilter struct {
+	Text  string // in the name or id, whatever the case
+	State State
+}
+
+// Organisations lists all organisations, newest first, to the operator at
+// operator level; else the one in which the actor acts.
+func (r *Registry) Organisations(ctx context.Context, by actor.Actor, filter OrganisationFilter, page Page) (list List[Organisation], err error) {
+	if err := may(by, actor.OrganisationRead, ""); err != nil {
+		return list, err
+	}
+	l, err := r.list("organisations", by, filter, page, beforeNewest)
+	if err == nil {
+		err = errors.Join(validFilter(filter.Text), validChoice("state", filter.State, Active, Suspended))
+	}
+	if err != nil {
+		return list, err
+	}
+	err = r.DB.View(ctx, func(tx *sqldb.Tx) error {
+		found, err := rowsOf(ctx, tx, scanOrganisation, `SELECT `+organisationColumns+` FROM organisation
+			WHERE $1 IN ('', id) AND (created_at, id) < ($2, $3) AND $4 IN ('', state) AND search LIKE $5 ESCAPE '\'
+			ORDER BY created_at DESC, id DESC LIMIT $6 -- any organisation: for the operator at operator level alone`,
+			string(by.Organisation()), l.after.number, l.after.key, string(filter.State), containing(filter.Text), l.fetch())
+		list = pageOf(l, found, func(o *Organisation) position { return position{micros(o.CreatedAt), string(o.ID)} })
+		return err
+	})
+	return list, err
 }

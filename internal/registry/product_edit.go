@@ -219,20 +219,8 @@ func scanProduct(row scanner) (p Product, err error) {
 // is for the gateway and the catalogue, which show each caller its part.
 func (r *Registry) LiveProducts(ctx context.Context) (products []Product, err error) {
 	err = r.DB.View(ctx, func(tx *sqldb.Tx) error {
-		products = nil
-		rows, err := tx.Query(ctx, liveProducts+` ORDER BY p.key`)
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		for rows.Next() {
-			p, err := scanProduct(rows)
-			if err != nil {
-				return err
-			}
-			products = append(products, p)
-		}
-		return rows.Err()
+		products, err = rowsOf(ctx, tx, scanProduct, liveProducts+` ORDER BY p.key`)
+		return err
 	})
 	return products, err
 }

@@ -270,8 +270,24 @@ func EnvironmentLetter(client id.Client) byte {
 	return 'o'
 }
 
-// Secrets returns the secrets of a client, newest first.
-func (r *Registry) Secrets(ctx context.Context, by actor.Actor, key id.Client) (secrets []Secret, err error) {
+// SecretFilter limits a list of client secrets. Empty fields do not.
+type SecretFilter struct {
+	State SecretState // as of now
+}
+
+// Secrets lists the secrets of a client, newest first, revoked ones included.
+func (r *Registry) Secrets(ctx context.Context, by actor.Actor, key id.Client, filter SecretFilter, page Page) (list List[Secret], err error) {
+	type scope struct {
+		Client id.Client
+		SecretFilter
+	}
+	l, err := r.list("secrets", by, scope{key, filter}, page, beforeNewest)
+	if err == nil {
+		err = validChoice("state", filter.State, SecretActive, SecretRetiring, SecretDisabled, SecretRevoked, SecretExpired)
+	}
+	if err != nil {
+		return list, err
+	}
 	err = r.DB.View(ctx, func(tx *sqldb.Tx) error {
 		client, err := loadClient(ctx, tx, by, key)
 		if err != nil {
@@ -280,10 +296,11 @@ func (r *Registry) Secrets(ctx context.Context, by actor.Actor, key id.Client) (
 		if err := may(by, actor.ClientRead, client.Account); err != nil {
 			return err
 		}
-		secrets, err = clientSecrets(ctx, tx, &client)
+		found, err := l.secrets(ctx, tx, &client, filter)
+		list = pageOf(l, found, func(s *Secret) position { return position{micros(s.CreatedAt), string(s.ID)} })
 		return err
 	})
-	return secrets, err
+	return list, err
 }
 
 // Descendants returns the live secrets that were created with this one, or with

@@ -21,22 +21,6 @@ func scanSecret(row scanner) (Secret, error) {
 	return s, err
 }
 
-func querySecrets(ctx context.Context, tx *sqldb.Tx, query string, args ...any) (secrets []Secret, err error) {
-	rows, err := tx.Query(ctx, query, args...)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		s, err := scanSecret(rows)
-		if err != nil {
-			return nil, err
-		}
-		secrets = append(secrets, s)
-	}
-	return secrets, rows.Err()
-}
-
 func loadSecret(ctx context.Context, tx *sqldb.Tx, client *Client, key id.Secret) (Secret, error) {
 	if _, ok := id.ParseSecret(string(key)); !ok {
 		return Secret{}, unknown("secret")
@@ -46,7 +30,14 @@ func loadSecret(ctx context.Context, tx *sqldb.Tx, client *Client, key id.Secret
 }
 
 func clientSecrets(ctx context.Context, tx *sqldb.Tx, client *Client) ([]Secret, error) {
-	return querySecrets(ctx, tx, `SELECT `+secretColumns+` FROM client_secret WHERE client_id = $1 AND organisation_id = $2 ORDER BY created_at DESC, id`, client.ID, client.Organisation)
+	return rowsOf(ctx, tx, scanSecret, `SELECT `+secretColumns+` FROM client_secret WHERE client_id = $1 AND organisation_id = $2 ORDER BY created_at DESC, id`, client.ID, client.Organisation)
+}
+
+func (l *listing) secrets(ctx context.Context, tx *sqldb.Tx, client *Client, filter SecretFilter) ([]Secret, error) {
+	return rowsOf(ctx, tx, scanSecret, `SELECT `+secretColumns+` FROM client_secret s WHERE client_id = $1 AND organisation_id = $2 AND (created_at, id) < ($3, $4)
+		AND $5 IN ('', CASE WHEN state IN ('active', 'retiring') AND `+secretEnd+` BETWEEN 1 AND $6 THEN 'expired' ELSE state END)
+		ORDER BY created_at DESC, id DESC LIMIT $7`,
+		client.ID, client.Organisation, l.after.number, l.after.key, string(filter.State), l.Now().UnixMicro(), l.fetch())
 }
 
 // descendants walks what a secret created, and what that created, also through
@@ -55,7 +46,7 @@ func clientSecrets(ctx context.Context, tx *sqldb.Tx, client *Client) ([]Secret,
 func descendants(ctx context.Context, tx *sqldb.Tx, client *Client, of id.Secret) (live []Secret, err error) {
 	seen := map[id.Secret]bool{of: true}
 	for queue := []id.Secret{of}; len(queue) > 0; queue = queue[1:] {
-		created, err := querySecrets(ctx, tx, `SELECT `+secretColumns+` FROM client_secret WHERE created_with = $1 AND ($2 = '' OR organisation_id = $2) ORDER BY created_at DESC, id -- any organisation: for the operator's alone`, queue[0], client.Organisation)
+		created, err := rowsOf(ctx, tx, scanSecret, `SELECT `+secretColumns+` FROM client_secret WHERE created_with = $1 AND ($2 = '' OR organisation_id = $2) ORDER BY created_at DESC, id -- any organisation: for the operator's alone`, queue[0], client.Organisation)
 		if err != nil {
 			return nil, err
 		}

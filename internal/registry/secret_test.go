@@ -54,7 +54,7 @@ func TestSEC01_aSecretIsShownOnce(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		secrets, err := f.Secrets(t.Context(), f.adminA, f.a2)
+		secrets, err := f.Secrets(t.Context(), f.adminA, f.a2, registry.SecretFilter{}, registry.Page{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -115,10 +115,7 @@ func questions(t *testing.T, f *fixture, values []string) {
 		if _, err := f.Descendants(t.Context(), f.adminA, f.a1, id.Secret(value)); fault.KindOf(err) != fault.NotFound {
 			t.Errorf("Descendants of %.40q: %v", value, err)
 		}
-		clients, err := f.Clients(t.Context(), f.adminA, id.Client(value), 10)
-		if value != "" && fault.KindOf(err) != fault.Invalid || len(clients) > 3 {
-			t.Errorf("Clients after %.40q: %v, %v", value, clients, err)
-		}
+		listsOf(t, f, value)
 		client, err1 := f.ClientEntry(t.Context(), id.Client(value))
 		account, err2 := f.AccountEntry(t.Context(), id.Account(value))
 		organisation, err3 := f.OrganisationEntry(t.Context(), id.Organisation(value))

@@ -128,6 +128,16 @@ func (m *Mint) tag(text string) [tagLength]byte {
 	return tag
 }
 
+// Authenticate returns the HMAC-SHA-256 (RFC 2104) of a message under the tag
+// key, for a purpose of the caller's: what was authenticated for one purpose is
+// not for another, and is never the tag of a secret.
+func (m *Mint) Authenticate(purpose string, message []byte) [sha256.Size]byte {
+	text := append(m.inner[:len(m.inner):len(m.inner)], purpose...)
+	text = append(append(text, 0), message...) // no secret has a zero byte
+	sum := sha256.Sum256(text)
+	return sha256.Sum256(append(m.outer[:len(m.outer):len(m.outer)], sum[:]...))
+}
+
 // drawInto fills out with characters of the alphabet, each as likely as the
 // others.
 func drawInto(rand io.Reader, out []byte) error {

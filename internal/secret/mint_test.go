@@ -251,3 +251,29 @@ func BenchmarkParse(b *testing.B) {
 		mint.Parse(value)
 	}
 }
+
+func TestWhatAMintAuthenticatesIsForOnePurpose(t *testing.T) {
+	one, err := secret.NewMint(make([]byte, secret.KeySize))
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := make([]byte, secret.KeySize)
+	key[0] = 1
+	other, err := secret.NewMint(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := hmac.New(sha256.New, make([]byte, secret.KeySize))
+	h.Write([]byte("cursor\x00text"))
+	want := [sha256.Size]byte(h.Sum(nil))
+	for name, got := range map[string][sha256.Size]byte{
+		"another key": other.Authenticate("cursor", []byte("text")), "another purpose": one.Authenticate("curso", []byte("r\x00text")), "another text": one.Authenticate("cursor", []byte("texts")),
+	} {
+		if got == want {
+			t.Errorf("%s gives the same", name)
+		}
+	}
+	if got := one.Authenticate("cursor", []byte("text")); got != want {
+		t.Errorf("got %x, want HMAC-SHA-256, %x", got, want)
+	}
+}

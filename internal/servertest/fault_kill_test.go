@@ -293,12 +293,12 @@ func (k *killedWorkers) stored(t *testing.T, r *registry.Registry, client id.Cli
 	if entry == nil {
 		return known{}
 	}
-	shown, err := r.Secrets(t.Context(), k.settings.operator(), client)
+	shown, err := r.Secrets(t.Context(), k.settings.operator(), client, registry.SecretFilter{}, registry.Page{Limit: registry.MaxPageSize})
 	if err != nil {
 		t.Fatal(err)
 	}
 	got := known{client: {}}
-	for _, s := range shown {
+	for _, s := range shown.Items {
 		got[client][s.ID] = s.State
 	}
 	for _, s := range entry.Secrets {

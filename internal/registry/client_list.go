@@ -1,0 +1,104 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/doorward/doorward/internal/actor"
+	"github.com/doorward/doorward/internal/fault"
+	"github.com/doorward/doorward/internal/id"
+	"github.com/doorward/doorward/internal/sqldb"
+)
+
+// ClientSummary is a client as lists show it.
+type ClientSummary struct {
+	Client
+	Permissions []string  // sorted
+	Secrets     int       // that work now
+	ExpiresAt   time.Time // when the first of those ends; zero: none does
+	LastUsedAt  time.Time // of any of its secrets; zero: never
+}
+
+// ClientFilter limits a list of clients. Empty fields do not.
+type ClientFilter struct {
+	Text       string // in the name or id, whatever the case
+	Account    id.Account
+	Owner      Owner
+	State      ClientState // enabled or disabled
+	Product    string      // it holds a permission of this product
+	Permission string      // it holds this permission
+	ExpiresBy  time.Time   // a secret that works now ends by then
+}
+
+func (f *ClientFilter) validate() error {
+	if _, ok := id.ParseAccount(string(f.Account)); !ok && f.Account != "" {
+		return fault.Errorf(fault.Invalid, "the filter account is no account's id: it is a-s- or a-p- and 20 of a-z and 0-9")
+	}
+	return errors.Join(
+		validFilter(f.Text, f.Product, f.Permission),
+		validChoice("owner", f.Owner, OwnedByAccount, OwnedByOrganisation, OwnedByOperator),
+		validChoice("state", f.State, Enabled, Disabled),
+	)
+}
+
+// secretEnd is when a secret that is not disabled or revoked stops getting
+// tokens; 0: never.
+const secretEnd = `CASE WHEN s.state = 'retiring' AND s.expires_at NOT BETWEEN 1 AND s.ends_at THEN s.ends_at ELSE s.expires_at END`
+
+// workingSecrets are those of a client that get tokens at the time $2.
+const workingSecrets = `client_secret s WHERE s.client_id = c.id AND s.organisation_id = c.organisation_id AND s.state IN ('active', 'retiring') AND ` + secretEnd + ` NOT BETWEEN 1 AND $2`
+
+const clientSummaries = `SELECT ` + clientColumns + `,
+	COALESCE((SELECT string_agg(p.permission, ' ') FROM client_permission p WHERE p.client_id = c.id AND p.organisation_id = c.organisation_id), ''),
+	(SELECT count(*) FROM ` + workingSecrets + `),
+	COALESCE((SELECT min(NULLIF(` + secretEnd + `, 0)) FROM ` + workingSecrets + `), 0),
+	COALESCE((SELECT max(s.last_used_at) FROM client_secret s WHERE s.client_id = c.id AND s.organisation_id = c.organisation_id), 0)
+	FROM client c WHERE organisation_id = $1 AND state <> 'deleted' AND (created_at, id) < ($3, $4)
+	AND CASE WHEN $5 = '' THEN TRUE ELSE $5 LIKE '%,' || account_id || ',%' END
+	AND search LIKE $6 ESCAPE '\' AND $7 IN ('', account_id) AND $8 IN ('', owner) AND $9 IN ('', state)
+	AND CASE WHEN $10 = '' THEN TRUE ELSE EXISTS (SELECT 1 FROM client_permission p WHERE p.client_id = c.id AND p.organisation_id = c.organisation_id AND substr(p.permission, 1, $11) = $10) END
+	AND CASE WHEN $12 = '' THEN TRUE ELSE EXISTS (SELECT 1 FROM client_permission p WHERE p.client_id = c.id AND p.organisation_id = c.organisation_id AND p.permission = $12) END
+	AND CASE WHEN CAST($13 AS BIGINT) = 0 THEN TRUE ELSE EXISTS (SELECT 1 FROM ` + workingSecrets + ` AND ` + secretEnd + ` BETWEEN 1 AND $13) END
+	ORDER BY created_at DESC, id DESC LIMIT $14`
+
+// Clients lists the clients of the actor's organisation that the actor may
+// read, newest first; at operator level the operator's own.
+func (r *Registry) Clients(ctx context.Context, by actor.Actor, filter ClientFilter, page Page) (list List[ClientSummary], err error) {
+	readable, err := whereMay(by, actor.ClientRead)
+	if err != nil {
+		return list, err
+	}
+	l, err := r.list("clients", by, filter, page, beforeNewest)
+	if err == nil {
+		err = filter.validate()
+	}
+	if err != nil {
+		return list, err
+	}
+	product := filter.Product
+	if product != "" {
+		product += "."
+	}
+	err = r.DB.View(ctx, func(tx *sqldb.Tx) error {
+		found, err := rowsOf(ctx, tx, scanClientSummary, clientSummaries,
+			by.Organisation(), r.Now().UnixMicro(), l.after.number, l.after.key, readable,
+			containing(filter.Text), string(filter.Account), string(filter.Owner), string(filter.State),
+			product, len(product), filter.Permission, micros(filter.ExpiresBy), l.fetch())
+		list = pageOf(l, found, func(c *ClientSummary) position { return position{micros(c.CreatedAt), string(c.ID)} })
+		return err
+	})
+	return list, err
+}
+
+func scanClientSummary(row scanner) (s ClientSummary, err error) {
+	var permissions string
+	var expires, used int64
+	s.Client, err = scanClient(row, &permissions, &s.Secrets, &expires, &used)
+	s.Permissions = strings.Fields(permissions)
+	slices.Sort(s.Permissions)
+	s.ExpiresAt, s.LastUsedAt = fromMicros(expires), fromMicros(used)
+	return s, err
+}

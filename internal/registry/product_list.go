@@ -1,0 +1,229 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/doorward/doorward/internal/actor"
+	"github.com/doorward/doorward/internal/fault"
+	"github.com/doorward/doorward/internal/id"
+	"github.com/doorward/doorward/internal/sqldb"
+)
+
+// OfferedProduct is an API product as an actor may see it: customers see no
+// drafts and no upstreams.
+type OfferedProduct struct {
+	Product
+	Available []id.Environment // where the actor's organisation may use it
+}
+
+// ProductFilter limits a list of API products. Empty fields do not.
+type ProductFilter struct {
+	Text       string // in the key, name or description, whatever the case
+	Visibility Visibility
+	Available  id.Environment // usable there by the actor's organisation
+}
+
+// Products lists the API products that the actor may see, by key.
+func (r *Registry) Products(ctx context.Context, by actor.Actor, filter ProductFilter, page Page) (list List[OfferedProduct], err error) {
+	if _, err := whereMay(by, actor.ProductRead); err != nil {
+		return list, err
+	}
+	l, err := r.list("products", by, filter, page, beforeFirst)
+	if err == nil {
+		err = errors.Join(validFilter(filter.Text), validChoice("visibility", filter.Visibility, Draft, SandboxOnly, Published), validEnvironment(filter.Available))
+	}
+	if err != nil {
+		return list, err
+	}
+	var found []OfferedProduct
+	err = l.eachProduct(ctx, by, func(p *OfferedProduct) (more bool) {
+		if p.Definition.Key > l.after.key && filter.match(p) {
+			found = append(found, *p)
+		}
+		return len(found) < l.fetch()
+	})
+	return pageOf(l, found, func(p *OfferedProduct) position { return position{key: p.Definition.Key} }), err
+}
+
+func (f *ProductFilter) match(p *OfferedProduct) bool {
+	text := folded(p.Definition.Key + " " + p.Definition.Name + " " + p.Definition.Description)
+	return strings.Contains(text, folded(f.Text)) &&
+		(f.Visibility == "" || f.Visibility == p.Definition.Visibility) &&
+		(f.Available == "" || slices.Contains(p.Available, f.Available))
+}
+
+// Product returns an API product that the actor may see.
+func (r *Registry) Product(ctx context.Context, by actor.Actor, key string) (p OfferedProduct, err error) {
+	if _, err := whereMay(by, actor.ProductRead); err != nil {
+		return p, err
+	}
+	err = r.DB.View(ctx, func(tx *sqldb.Tx) error {
+		live, err := loadProduct(ctx, tx, key)
+		if err != nil {
+			return err
+		}
+		grants, err := organisationGrants(ctx, tx, by.Organisation())
+		if err != nil {
+			return err
+		}
+		var visible bool
+		if p, visible = offered(by, live, grants); !visible {
+			return fault.Errorf(fault.NotFound, "there is no product %s", key)
+		}
+		return nil
+	})
+	return p, err
+}
+
+// eachProduct calls visit for the live products that the actor may see, by
+// key, until it returns false. Definitions can be large: they are read in parts.
+func (l *listing) eachProduct(ctx context.Context, by actor.Actor, visit func(*OfferedProduct) (more bool)) error {
+	return l.DB.View(ctx, func(tx *sqldb.Tx) error {
+		grants, err := organisationGrants(ctx, tx, by.Organisation())
+		if err != nil {
+			return err
+		}
+		for after := productOf(l.after.key); ; {
+			products, err := rowsOf(ctx, tx, scanProduct, liveProducts+` WHERE p.key >= $1 ORDER BY p.key LIMIT $2`, after, productBatch)
+			if err != nil {
+				return err
+			}
+			for _, live := range products {
+				if p, visible := offered(by, live, grants); visible && !visit(&p) {
+					return nil
+				}
+				after = live.Definition.Key + "\x01"
+			}
+			if len(products) < productBatch {
+				return nil
+			}
+		}
+	})
+}
+
+const productBatch = 20
+
+// offered is a product as the actor sees it, unless it is not theirs to see.
+func offered(by actor.Actor, live Product, grants []Grant) (p OfferedProduct, visible bool) {
+	p.Product = live
+	for _, environment := range []id.Environment{id.Sandbox, id.Production} {
+		granted := slices.ContainsFunc(grants, func(g Grant) bool { return g.Product == live.Definition.Key && g.Environment == environment })
+		reached := live.Definition.Reaches(environment) || live.Definition.Key == managementKey
+		if by.Organisation() != "" && reached && (granted || live.Definition.AccessIn(environment) == Open) {
+			p.Available = append(p.Available, environment)
+		}
+	}
+	if !by.Operator() {
+		p.Definition.Upstreams = nil
+	}
+	return p, by.Operator() || live.Definition.Visibility != Draft
+}
+
+// DefinedPermission is a permission and the product that defines it.
+type DefinedPermission struct {
+	Permission
+	Product string
+}
+
+// PermissionFilter limits a list of permissions. Empty fields do not.
+type PermissionFilter struct {
+	Text       string // in the key or description, whatever the case
+	Product    string
+	Assignable Assignable
+	Available  id.Environment // its product is usable there by the actor's organisation
+	Current    bool           // not retired
+}
+
+// DefinedPermissions lists the permissions of the products that the actor may
+// see, by key: what can be given to clients.
+func (r *Registry) DefinedPermissions(ctx context.Context, by actor.Actor, filter PermissionFilter, page Page) (list List[DefinedPermission], err error) {
+	if _, err := whereMay(by, actor.ProductRead); err != nil {
+		return list, err
+	}
+	l, err := r.list("permissions", by, filter, page, beforeFirst)
+	if err == nil {
+		err = errors.Join(validFilter(filter.Text, filter.Product), validChoice("assignable", filter.Assignable, ByCustomer, ByOperator), validEnvironment(filter.Available))
+	}
+	if err != nil {
+		return list, err
+	}
+	var found []DefinedPermission
+	err = l.eachProduct(ctx, by, func(p *OfferedProduct) (more bool) {
+		found = append(found, filter.of(p, l.after.key)...)
+		return len(found) < l.fetch()
+	})
+	return pageOf(l, found, func(p *DefinedPermission) position { return position{key: p.Key} }), err
+}
+
+// of returns the permissions of a product that match and come after a key.
+func (f *PermissionFilter) of(p *OfferedProduct, after string) (found []DefinedPermission) {
+	if f.Product != "" && f.Product != p.Definition.Key || f.Available != "" && !slices.Contains(p.Available, f.Available) {
+		return nil
+	}
+	for _, permission := range p.Definition.Permissions {
+		match := permission.Key > after && !(f.Current && permission.Retired) &&
+			(f.Assignable == "" || f.Assignable == permission.Assignable) &&
+			strings.Contains(folded(permission.Key+" "+permission.Description), folded(f.Text))
+		if match {
+			found = append(found, DefinedPermission{permission, p.Definition.Key})
+		}
+	}
+	slices.SortFunc(found, func(a, b DefinedPermission) int { return strings.Compare(a.Key, b.Key) })
+	return found
+}
+
+// Grant is a product that was given to an organisation in one environment.
+type Grant struct {
+	Organisation id.Organisation
+	ProductGrant
+	CreatedAt time.Time
+}
+
+// GrantFilter limits a list of product grants. Empty fields do not.
+type GrantFilter struct {
+	Product     string
+	Environment id.Environment
+}
+
+const grantColumns = `organisation_id, product, environment, created_at`
+
+func scanGrant(row scanner) (g Grant, err error) {
+	var created int64
+	err = row.Scan(&g.Organisation, &g.Product, &g.Environment, &created)
+	g.CreatedAt = fromMicros(created)
+	return g, err
+}
+
+func organisationGrants(ctx context.Context, tx *sqldb.Tx, organisation id.Organisation) ([]Grant, error) {
+	return rowsOf(ctx, tx, scanGrant, `SELECT `+grantColumns+` FROM product_grant WHERE organisation_id = $1 ORDER BY product, environment`, organisation)
+}
+
+// Grants lists the products that the actor's organisation was given, by
+// product and environment; at operator level those of all organisations.
+func (r *Registry) Grants(ctx context.Context, by actor.Actor, filter GrantFilter, page Page) (list List[Grant], err error) {
+	if _, err := whereMay(by, actor.ProductRead); err != nil {
+		return list, err
+	}
+	l, err := r.list("grants", by, filter, page, beforeFirst)
+	if err == nil {
+		err = errors.Join(validFilter(filter.Product), validEnvironment(filter.Environment))
+	}
+	if err != nil {
+		return list, err
+	}
+	err = r.DB.View(ctx, func(tx *sqldb.Tx) error {
+		found, err := rowsOf(ctx, tx, scanGrant, `SELECT `+grantColumns+` FROM product_grant
+			WHERE $1 IN ('', organisation_id) AND product || ' ' || environment || ' ' || organisation_id > $2 AND $3 IN ('', product) AND $4 IN ('', environment)
+			ORDER BY product || ' ' || environment || ' ' || organisation_id LIMIT $5 -- any organisation: for the operator at operator level alone`,
+			string(by.Organisation()), l.after.key, filter.Product, string(filter.Environment), l.fetch())
+		list = pageOf(l, found, func(g *Grant) position {
+			return position{key: g.Product + " " + string(g.Environment) + " " + string(g.Organisation)}
+		})
+		return err
+	})
+	return list, err
+}
