@@ -10,7 +10,9 @@ TOOLS := build/tools
 # The three mutants of `make check`: no signature check, no comparison, no time limit.
 CHECK_MUTANTS := jwt-signature secret-compare jwt-expiry
 
-.PHONY: help build test fuzz check format vet lint generated floors mutants check-mutants vuln vuln-public bench generate clean
+TYPESCRIPT := clients/typescript
+
+.PHONY: help build test test-typescript fuzz check format vet lint generated floors mutants check-mutants vuln vuln-public bench generate clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,6 +25,13 @@ test: ## run all tests with the race detector on all engines, then fuzz briefly
 	go build -o build/testreport ./scripts/testreport
 	scripts/engines bash -o pipefail -c 'go test -race -timeout 8m -json ./... | tee build/test.json | build/testreport'
 	scripts/fuzz 20000x
+
+test-typescript: $(TYPESCRIPT)/node_modules/.package-lock.json ## build and test the TypeScript package (Node.js 20 or newer)
+	cd $(TYPESCRIPT) && ../../scripts/node npm run --silent build && ../../scripts/node npm test --silent
+
+# What the lock file names, and no script of a package runs.
+$(TYPESCRIPT)/node_modules/.package-lock.json: $(TYPESCRIPT)/package.json $(TYPESCRIPT)/package-lock.json
+	cd $(TYPESCRIPT) && ../../scripts/node npm ci --ignore-scripts
 
 fuzz: ## fuzz each target for 30 s, and a million mutated tokens
 	scripts/fuzz 30s
@@ -66,7 +75,7 @@ bench: build ## run the benchmarks
 	cd bench && go run .
 
 clean: ## remove what was built
-	rm -rf build
+	rm -rf build $(TYPESCRIPT)/dist
 
 $(TOOLS)/%: tools/%/go.mod tools/%/go.sum
 	@mkdir -p $(TOOLS)

@@ -1,0 +1,38 @@
+import assert from "node:assert/strict";
+import { readdirSync, readFileSync } from "node:fs";
+import { test } from "node:test";
+
+const root = new URL("../../", import.meta.url);
+const read = (name: string) => readFileSync(new URL(name, root), "utf8");
+const sources = readdirSync(new URL("src/", root)).map((name) => [name, read(`src/${name}`)] as const);
+
+test("the library runs where fetch and Web Crypto are, without Node.js", () => {
+  for (const [name, text] of sources) {
+    for (const [, from] of text.matchAll(/from "([^"]+)"/g)) assert.ok(from === "jose" || from?.startsWith("./"), `${name} imports ${from}`);
+    assert.doesNotMatch(text.replace(/\/\*[^]*?\*\/|\/\/.*/g, ""), /\b(Buffer|process|require|__dirname|setImmediate)\b/, name);
+  }
+});
+
+test("only the part for resource servers needs jose", () => {
+  const graph = new Map(sources.map(([name, text]) => [name, [...text.matchAll(/from "([^"]+)"/g)].map(([, from]) => from ?? "")]));
+  const reach = (name: string): string[] => (graph.get(name) ?? [name]).flatMap((from) => (from.startsWith("./") ? reach(from.slice(2).replace(/\.js$/, ".ts")) : [from]));
+  assert.deepEqual(reach("index.ts"), []);
+  assert.deepEqual(reach("redis.ts"), []);
+  assert.deepEqual([...new Set(reach("resource-server.ts"))], ["jose"]);
+});
+
+test("SUP-05 the lock file pins what is installed, and no install script runs", () => {
+  const lock = JSON.parse(read("package-lock.json")) as { packages: Record<string, { integrity?: string; resolved?: string; hasInstallScript?: boolean }> };
+  for (const [name, entry] of Object.entries(lock.packages)) {
+    if (name === "") continue;
+    assert.match(entry.integrity ?? "", /^sha512-/, name);
+    assert.equal(entry.resolved, undefined, `${name} names a host`);
+    assert.equal(entry.hasInstallScript, undefined, `${name} has an install script`);
+  }
+  assert.match(read(".npmrc"), /^ignore-scripts=true$/m);
+  const manifest = JSON.parse(read("package.json")) as { scripts: object; dependencies: object; devDependencies: object; files: string[] };
+  assert.deepEqual(Object.keys(manifest.scripts), ["build", "test"]); // none that npm runs by itself
+  assert.deepEqual(Object.keys(manifest.dependencies), ["jose"]);
+  assert.deepEqual(manifest.files, ["dist/src"]); // beside package.json and README.md
+  for (const version of Object.values({ ...manifest.dependencies, ...manifest.devDependencies })) assert.match(String(version), /^\d+\.\d+\.\d+$/);
+});
