@@ -16,7 +16,7 @@ export interface Asking {
   readonly clientSecret: string;
   readonly scopes: readonly string[];
   readonly audience: string;
-  readonly authStyle: "basic" | "body";
+  readonly authStyle: "basic" | "post";
   readonly requestTimeout: number;
   readonly fetch: typeof fetch;
 }
@@ -101,7 +101,7 @@ function form(asking: Asking): URLSearchParams {
   const fields = new URLSearchParams({ grant_type: "client_credentials" });
   if (asking.scopes.length > 0) fields.set("scope", asking.scopes.join(" "));
   if (asking.audience !== "") fields.set("audience", asking.audience);
-  if (asking.authStyle === "body") {
+  if (asking.authStyle === "post") {
     fields.set("client_id", asking.clientId);
     fields.set("client_secret", asking.clientSecret);
   }

@@ -11,7 +11,8 @@ export interface Found extends Granted {
 const operationTime = 500; // of one operation of the cache, in milliseconds
 const awayTime = 5_000; // without the cache after an operation failed
 const pollEach = 50;
-const pollTime = 2_000;
+const pollTime = 1_000;
+const lockTime = 10_000;
 
 /**
  * A source's token in a cache that others share. Whatever the cache does, obtain
@@ -42,7 +43,7 @@ export class SharedToken {
     if (found !== undefined) return found;
     const owner = toBase64Url(crypto.getRandomValues(new Uint8Array(16)));
     const lock = seal.name + ":lock";
-    const owned = await this.#try((cache) => cache.lock(lock, owner, this.#asking.requestTimeout + pollTime));
+    const owned = await this.#try((cache) => cache.lock(lock, owner, lockTime));
     try {
       // The one that had the lock may have left a token since.
       const late = owned === true ? await read() : owned === false ? await poll(read) : undefined;

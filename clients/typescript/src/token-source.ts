@@ -15,8 +15,8 @@ export interface Config {
   scopes?: readonly string[];
   /** Sent as the parameter audience; none: not sent. */
   audience?: string;
-  /** "basic", the default: the Authorization header. "body": the form. The other one is never tried. */
-  authStyle?: "basic" | "body";
+  /** "basic", the default: the Authorization header. "post": the form. The other one is never tried. */
+  authStyle?: "basic" | "post";
   /** Shares tokens with other sources: redisCache or memoryCache. None: each source keeps its own. */
   cache?: TokenCache;
   /** Time limit of a token request in milliseconds; default 30 000. */
@@ -43,6 +43,7 @@ export type TokenEvent =
 const maxMargin = 10_000;
 const invalidationInterval = 5_000;
 const refusalMemory = 5_000;
+const maxRefusalMemory = 60_000;
 const maxBackOff = 30_000;
 const lostTime = 10_000; // beyond its time limit, after which a flight is given up
 const rememberedCodes = ["invalid_client", "unauthorized_client"];
@@ -222,7 +223,8 @@ export class TokenSource {
     let wait = step * (0.5 + this.#random() / 2);
     let remember = 0;
     if (error instanceof TokenError && error.retryAfter > 0) {
-      wait = remember = error.retryAfter * 1000 * (1 + this.#random() / 10);
+      wait = error.retryAfter * 1000 * (1 + this.#random() / 10);
+      remember = Math.min(wait, maxRefusalMemory);
     } else if (error instanceof TokenError && rememberedCodes.includes(error.code)) {
       remember = refusalMemory;
     }
@@ -251,7 +253,7 @@ function check(config: Config): void {
   const { scopes = [], audience = "", authStyle = "basic" } = config;
   if (/[^ -~]/.test(config.clientId + audience)) throw new TypeError("clientId and audience must be visible ASCII");
   if (!scopes.every((scope) => /^[!#-[\]-~]+$/.test(scope))) throw new TypeError("each of scopes must be a scope token of RFC 6749 section 3.3");
-  if (authStyle !== "basic" && authStyle !== "body") throw new TypeError('authStyle must be "basic" or "body"');
+  if (authStyle !== "basic" && authStyle !== "post") throw new TypeError('authStyle must be "basic" or "post"');
 }
 
 /** Waits for the flight until the signal is aborted. */

@@ -31,14 +31,14 @@ interface Command {
   milliseconds?: number;
 }
 
-let now = 0;
+let now = Date.UTC(2026, 2, 1, 12);
 const sources = new Map<string, TokenSource>();
 const shared = memoryCache();
 const sockets: Socket[] = [];
 
 function open(c: Command): object {
   const config: Config = { tokenUrl: c.token_url ?? "", clientId: c.client_id ?? "", clientSecret: c.client_secret ?? "", now: () => now };
-  if (c.auth_style === "post") config.authStyle = "body";
+  if (c.auth_style === "post") config.authStyle = "post";
   if (c.scopes !== undefined) config.scopes = c.scopes;
   if (c.audience !== undefined) config.audience = c.audience;
   if (c.request_timeout !== undefined) config.requestTimeout = c.request_timeout;

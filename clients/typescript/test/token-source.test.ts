@@ -8,7 +8,7 @@ import { clientId, clientSecret, Issuer, newGate, refuse, settle, tokenUrl } fro
 test("client authenticates in the style that is configured", async () => {
   for (const [authStyle, header, fields] of [
     ["basic", "Basic " + btoa("a+b%3A%25:" + clientSecret), {}],
-    ["body", null, { client_id: "a b:%", client_secret: clientSecret }],
+    ["post", null, { client_id: "a b:%", client_secret: clientSecret }],
   ] as const) {
     const issuer = new Issuer();
     await issuer.source({ clientId: "a b:%", authStyle, scopes: ["p.read", "p.write"], audience: "x" }).token();
@@ -173,7 +173,7 @@ test("a redirect of the token request is not followed", async () => {
   const server = createServer((_, response) => response.writeHead(307, { Location: address(elsewhere) }).end()).listen(0, "127.0.0.1");
   try {
     await settle();
-    const source = new TokenSource({ tokenUrl: address(server), clientId, clientSecret, authStyle: "body" });
+    const source = new TokenSource({ tokenUrl: address(server), clientId, clientSecret, authStyle: "post" });
     await assert.rejects(source.token(), { status: 307 });
     assert.equal(reached, 0);
   } finally {
