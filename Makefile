@@ -28,7 +28,7 @@ test: ## run all tests with the race detector on all engines, then fuzz briefly
 
 test-typescript: $(TYPESCRIPT)/node_modules/.package-lock.json ## build and test the TypeScript package (Node.js 20 or newer)
 	cd $(TYPESCRIPT) && ../../scripts/node npm run --silent build && npm test --silent
-	ENGINES=redis scripts/engines go test -race -tags typescript -run Typescript ./$(TYPESCRIPT)
+	ENGINES=redis scripts/engines go test -race -tags typescript -run 'Typescript|QuickStartOfNode' ./$(TYPESCRIPT) ./cmd/doorward
 
 # What the lock file names, and no script of a package runs.
 $(TYPESCRIPT)/node_modules/.package-lock.json: $(TYPESCRIPT)/package.json $(TYPESCRIPT)/package-lock.json

@@ -31,6 +31,7 @@ type Call struct {
 type ready struct {
 	Call
 	Target string // URL of the call
+	rest   string // of Target, behind the API domain
 }
 
 var (
@@ -53,16 +54,17 @@ func (c Call) ready() (ready, error) {
 	if !visible(c.ClientID) {
 		return ready{}, errors.New("the client id is missing or not visible ASCII")
 	}
-	target, err := c.target()
+	rest, err := c.rest()
 	if err != nil {
 		return ready{}, err
 	}
+	c.APIURL = strings.TrimSuffix(c.APIURL, "/")
 	c.Body, err = compact(c.Body)
-	return ready{Call: c, Target: target}, err
+	return ready{Call: c, Target: c.APIURL + rest, rest: rest}, err
 }
 
-// target is the URL of the call; the account stands last in its query.
-func (c Call) target() (string, error) {
+// rest is path and query of the call; the account stands last in the query.
+func (c Call) rest() (string, error) {
 	path, query, _ := strings.Cut(c.Path, "?")
 	path = placeholder.ReplaceAllStringFunc(path, func(name string) string {
 		return strings.ToUpper(strings.Trim(name, "{.}"))
@@ -85,7 +87,7 @@ func (c Call) target() (string, error) {
 	if query != "" {
 		query = "?" + templating.Replace(query)
 	}
-	return strings.TrimSuffix(c.APIURL, "/") + u.EscapedPath() + query, nil
+	return u.EscapedPath() + query, nil
 }
 
 // templating escapes what a URL should not hold and what curl and Postman take

@@ -34,8 +34,10 @@ func (r ready) collection() object {
 			"schema":      "https://schema.getpostman.com/json/collection/v2.1.0/collection.json",
 		},
 		"variable": []object{
+			{"key": "token_url", "value": r.TokenURL},
+			{"key": "api_url", "value": r.APIURL},
 			{"key": "client_id", "value": r.ClientID},
-			{"key": "client_secret", "value": "", "type": "secret"},
+			{"key": "client_secret", "value": ""},
 			{"key": "access_token", "value": ""},
 		},
 		"item": []object{r.tokenItem(), r.callItem()},
@@ -48,7 +50,7 @@ func (r ready) tokenItem() object {
 		"event": []object{{"listen": "test", "script": object{"type": "text/javascript", "exec": keepToken}}},
 		"request": object{
 			"method": "POST",
-			"url":    r.TokenURL,
+			"url":    "{{token_url}}",
 			"auth": object{"type": "basic", "basic": []object{
 				{"key": "username", "value": "{{client_id}}", "type": "string"},
 				{"key": "password", "value": "{{client_secret}}", "type": "string"},
@@ -61,7 +63,7 @@ func (r ready) tokenItem() object {
 func (r ready) callItem() object {
 	request := object{
 		"method": r.Method,
-		"url":    r.Target,
+		"url":    "{{api_url}}" + r.rest,
 		"auth":   object{"type": "bearer", "bearer": []object{{"key": "token", "value": "{{access_token}}", "type": "string"}}},
 	}
 	if r.Body != "" {
