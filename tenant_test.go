@@ -18,6 +18,7 @@ import (
 // organisation it is about, or in its text why it is about any.
 var tenantTables = []string{
 	"account", "audit", "client", "client_permission", "client_secret", "organisation", "product_grant", "revoked_token",
+	"webhook", "webhook_outbox",
 }
 
 var (

@@ -36,6 +36,8 @@ call.read           x x x x x x  x x x
 call.try            x x . x . .  x . .
 product.read        x x x x x x  x x x
 audit.read          x . . . x .  x . x
+webhook.read        x . . . x .  x . x
+webhook.write       x . . . . .  x . .
 organisation.create . . . . . .  x . .
 suspension.write    . . . . . .  x . .
 product.write       . . . . . .  x . .

@@ -26,6 +26,8 @@ const (
 	CallTry           Ability = "call.try"
 	ProductRead       Ability = "product.read"
 	AuditRead         Ability = "audit.read"
+	WebhookRead       Ability = "webhook.read"
+	WebhookWrite      Ability = "webhook.write" // with audit.read: it hands out the audit log
 
 	// The operator's alone.
 	OrganisationCreate Ability = "organisation.create"
@@ -47,7 +49,7 @@ func customerAbilities() []Ability {
 	return []Ability{
 		OrganisationRead, OrganisationWrite, AccountRead, AccountWrite, MemberRead, MemberWrite,
 		ClientRead, ClientWrite, ClientDisable, SecretWrite, PermissionWrite,
-		CallRead, CallTry, ProductRead, AuditRead,
+		CallRead, CallTry, ProductRead, AuditRead, WebhookRead, WebhookWrite,
 	}
 }
 
@@ -108,7 +110,7 @@ func (r Role) Abilities() Abilities {
 	case Developer:
 		return setOf(append(reading, ClientWrite, ClientDisable, SecretWrite, CallTry)...)
 	case Auditor:
-		return setOf(append(reading, AuditRead)...)
+		return setOf(append(reading, AuditRead, WebhookRead)...)
 	case Viewer:
 		return setOf(reading...)
 	case OperatorAdmin:
@@ -116,7 +118,7 @@ func (r Role) Abilities() Abilities {
 	case OperatorSupport:
 		return setOf(append(reading, ClientDisable, KeyRead)...)
 	case OperatorAuditor:
-		return setOf(append(reading, AuditRead, KeyRead)...)
+		return setOf(append(reading, AuditRead, WebhookRead, KeyRead)...)
 	}
 	return Abilities{}
 }

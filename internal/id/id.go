@@ -1,5 +1,5 @@
 // Package id makes and recognises the identifiers that people and programs
-// see: organisations, accounts, API clients and client secrets.
+// see: organisations, accounts, API clients, client secrets and webhooks.
 //
 // Each kind is a type of its own, so that the compiler keeps one from being
 // used as another, and a plain string beneath, so that SQL, JSON and map keys
@@ -28,14 +28,18 @@ type Account string
 // secret on pages and in the API, and is not the secret.
 type Secret string
 
+// Webhook is the id of a webhook: "wh-" and 20 of [a-z0-9].
+type Webhook string
+
 const (
 	alphabet     = "0123456789abcdefghijklmnopqrstuvwxyz"
-	longLength   = 20 // organisations and accounts: 103 bits
+	longLength   = 20 // organisations, accounts and webhooks: 103 bits
 	secretLength = 12 // client secrets: 62 bits
 
 	organisationPrefix = "o-"
 	sandboxPrefix      = "a-s-"
 	productionPrefix   = "a-p-"
+	webhookPrefix      = "wh-"
 )
 
 // NewOrganisation draws an organisation id from rand. Like every New function
@@ -100,6 +104,20 @@ func ParseSecret(s string) (Secret, bool) {
 		return "", false
 	}
 	return Secret(s), true
+}
+
+// NewWebhook draws the id of a webhook from rand.
+func NewWebhook(rand io.Reader) Webhook {
+	return Webhook(webhookPrefix + letters(rand, longLength))
+}
+
+// ParseWebhook returns s as the id of a webhook if it is one in form.
+func ParseWebhook(s string) (Webhook, bool) {
+	rest, ok := strings.CutPrefix(s, webhookPrefix)
+	if !ok || !isLetters(rest, longLength) {
+		return "", false
+	}
+	return Webhook(s), true
 }
 
 // letters draws n characters of the alphabet.

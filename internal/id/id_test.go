@@ -24,6 +24,10 @@ func TestNewIDsParse(t *testing.T) {
 		if got, ok := id.ParseSecret(string(secret)); !ok || got != secret {
 			t.Errorf("ParseSecret(%q) = %q, %v", secret, got, ok)
 		}
+		webhook := id.NewWebhook(rand.Reader)
+		if got, ok := id.ParseWebhook(string(webhook)); !ok || got != webhook {
+			t.Errorf("ParseWebhook(%q) = %q, %v", webhook, got, ok)
+		}
 		for _, env := range []id.Environment{id.Sandbox, id.Production} {
 			account := id.NewAccount(rand.Reader, env)
 			if got, ok := id.ParseAccount(string(account)); !ok || got != account || got.Environment() != env {
@@ -37,6 +41,7 @@ func TestOnlyTheExactFormParses(t *testing.T) {
 	const long, short = "0123456789abcdefghij", "0123456789ab"
 	organisation := func(s string) bool { _, ok := id.ParseOrganisation(s); return ok }
 	account := func(s string) bool { _, ok := id.ParseAccount(s); return ok }
+	webhook := func(s string) bool { _, ok := id.ParseWebhook(s); return ok }
 	secret := func(s string) bool { _, ok := id.ParseSecret(s); return ok }
 	tests := []struct {
 		name  string
@@ -49,6 +54,9 @@ func TestOnlyTheExactFormParses(t *testing.T) {
 		}},
 		{"account", account, "a-s-" + long, []string{
 			"", "a-", "a-s-", "a-x-" + long, "a-s-" + long + "0", "a-p-" + long[1:], "A-s-" + long, "a-s-" + long[1:] + "-", "a-s-" + long[2:] + "é", "o-" + long,
+		}},
+		{"webhook", webhook, "wh-" + long, []string{
+			"", "wh-", long, "wh-" + long + "0", "wh-" + long[1:], "WH-" + long, "wh-" + strings.ToUpper(long), "wh-" + long[2:] + "é", "o-" + long,
 		}},
 		{"secret", secret, short, []string{
 			"", short + "c", short[1:], strings.ToUpper(short), short[1:] + "_", short[2:] + "é", short[1:] + "\x00",

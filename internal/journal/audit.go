@@ -18,6 +18,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/doorward/doorward/internal/actor"
@@ -69,8 +70,25 @@ func (l Log) Append(ctx context.Context, tx *sqldb.Tx, by actor.Actor, event Eve
 	if err != nil {
 		return fmt.Errorf("append to the audit log: %w", err)
 	}
-	_, err = tx.Exec(ctx, `UPDATE revision SET audit_head = $1 WHERE id = 1`, link)
-	return err
+	if _, err := tx.Exec(ctx, `UPDATE revision SET audit_head = $1 WHERE id = 1`, link); err != nil {
+		return fmt.Errorf("move the head of the audit chain: %w", err)
+	}
+	return r.post(ctx, tx)
+}
+
+// post puts the record into the outbox of each webhook that wants it: those of
+// its organisation and the operator's, by the name of what happened; and always
+// of the webhook that it is about.
+func (r *record) post(ctx context.Context, tx *sqldb.Tx) error {
+	noun, _, _ := strings.Cut(r.action, ".")
+	_, err := tx.Exec(ctx, `INSERT INTO webhook_outbox (webhook_id, seq, organisation_id)
+		SELECT id, $1, organisation_id FROM webhook WHERE organisation_id IN ($2, '') AND state = 'enabled'
+		AND (events = '' OR events LIKE $3 OR events LIKE $4 OR id = $5) -- any organisation: the record's own, and the operator's webhooks`,
+		r.seq, r.organisation, "%,"+r.action+",%", "%,"+noun+".*,%", r.subject)
+	if err != nil {
+		return fmt.Errorf("post the audit record to webhooks: %w", err)
+	}
+	return nil
 }
 
 type record struct {

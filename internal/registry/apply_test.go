@@ -54,7 +54,7 @@ func (r editRow) by(f *fixture, role actor.Role) actor.Actor {
 // account admin, access manager, developer, auditor, viewer; operator admin,
 // support, auditor.
 func editRows() []editRow {
-	name := "another"
+	name, elsewhere, events := "another", "https://hooks.example.com/elsewhere", []string{"client.disable", "secret.*"}
 	organisation := func(f *fixture) string { return string(f.orgA) }
 	client := func(f *fixture) string { return string(f.a1) }
 	manager := func(f *fixture) string { return string(f.manager) }
@@ -62,12 +62,14 @@ func editRows() []editRow {
 	clientFeed := func(f *fixture) string { return "client " + string(f.a1) }
 	managerFeed := func(f *fixture) string { return "client " + string(f.manager) }
 	organisationFeed := func(f *fixture) string { return "organisation " + string(f.orgA) }
+	webhook := func(f *fixture) string { return string(f.hookA) }
 	constant := func(text string) func(*fixture) string { return func(*fixture) string { return text } }
 	const (
 		newOrganisation = "o-newnewnewnewnewnewne"
 		newAccount      = "a-s-newnewnewnewnewnewne"
 		newClient       = "prod-fresh-apple-123"
 		newSecret       = "newnewnewnew"
+		newHook         = "wh-newnewnewnewnewnewne"
 	)
 	return []editRow{
 		{"CreateOrganisation", func(*fixture) registry.Edit {
@@ -147,6 +149,29 @@ func editRows() []editRow {
 		}, inOrganisation, "xx.x..xx.", "token.revoke", client, clientFeed},
 		{"SetClientState deleted", func(f *fixture) registry.Edit { return registry.SetClientState{Client: f.a1, State: registry.Deleted} },
 			inOrganisation, "xx.x..x..", "client.delete", client, clientFeed},
+		{"CreateWebhook", func(*fixture) registry.Edit { return newWebhook(newHook) },
+			inOrganisation, "x.....x..", "webhook.create", constant(newHook), nil},
+		{"CreateWebhook of the operator", func(*fixture) registry.Edit { return newWebhook("wh-newnewnewnewnewnewop") },
+			asOperator, "x.....x..", "webhook.create", constant("wh-newnewnewnewnewnewop"), nil},
+		{"UpdateWebhook", func(f *fixture) registry.Edit {
+			return registry.UpdateWebhook{Webhook: f.hookA, Name: &name, URL: &elsewhere, Events: &events}
+		},
+			inOrganisation, "x.....x..", "webhook.update", webhook, nil},
+		{"TestWebhook", func(f *fixture) registry.Edit { return registry.TestWebhook{Webhook: f.hookA} },
+			inOrganisation, "x.....x..", "webhook.test", webhook, nil},
+		{"ReplaceWebhookSecret", func(f *fixture) registry.Edit {
+			return registry.ReplaceWebhookSecret{Webhook: f.hookA, Sealed: []byte("another")}
+		},
+			inOrganisation, "x.....x..", "webhook.secret.replace", webhook, nil},
+		{"SetWebhookState disabled", func(f *fixture) registry.Edit {
+			return registry.SetWebhookState{Webhook: f.hookA, State: registry.WebhookDisabled, Reason: "pause"}
+		}, inOrganisation, "x.....x..", "webhook.disable", webhook, nil},
+		{"SetWebhookState enabled", func(f *fixture) registry.Edit {
+			return registry.SetWebhookState{Webhook: f.hookA, State: registry.WebhookEnabled}
+		},
+			inOrganisation, "x.....x..", "webhook.enable", webhook, nil},
+		{"DeleteWebhook", func(f *fixture) registry.Edit { return registry.DeleteWebhook{Webhook: f.hookA} },
+			inOrganisation, "x.....x..", "webhook.delete", webhook, nil},
 		{"SetAccountState suspended", func(f *fixture) registry.Edit {
 			return registry.SetAccountState{Account: f.productionA, State: registry.Suspended}
 		}, inOrganisation, "......x..", "account.suspend", func(f *fixture) string { return string(f.productionA) }, func(f *fixture) string { return "account " + string(f.productionA) }},

@@ -24,7 +24,7 @@ import (
 // fixture is a registry with the organisations of the security catalogue: A
 // with a sandbox and a production account, B with a production account; the
 // clients a1 (product P1), a2 (P1 and P2), b1, and manager, which holds a
-// management permission.
+// management permission; and a webhook each.
 type fixture struct {
 	*registry.Registry
 	clock *clock
@@ -35,6 +35,7 @@ type fixture struct {
 	a1, a2, manager, b1         id.Client
 	secretA1, secondA1, managed id.Secret
 	secretB1                    id.Secret
+	hookA, hookB                id.Webhook
 
 	system, operator, adminA, adminB actor.Actor
 }
@@ -43,6 +44,7 @@ const (
 	unknownAccount = id.Account("a-p-00000000000000000000")
 	unknownClient  = id.Client("prod-unknown-apple-123")
 	unknownSecret  = id.Secret("000000000000")
+	unknownWebhook = id.Webhook("wh-zzzzzzzzzzzzzzzzzzzz")
 )
 
 // clock is a time that stands still until it is moved.
@@ -96,7 +98,11 @@ func newRegistry(t testing.TB, db *sqldb.DB, now func() time.Time, seed int) *re
 	if err != nil {
 		t.Fatal(err)
 	}
-	return registry.New(registry.Config{DB: db, Now: now, Rand: newSeeded(seed), Mint: mint, IssuerPath: "/auth/open"})
+	sealer, err := secret.NewSealer(make([]byte, secret.KeySize))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return registry.New(registry.Config{DB: db, Now: now, Rand: newSeeded(seed), Mint: mint, Sealer: sealer, IssuerPath: "/auth/open"})
 }
 
 func newFixture(t testing.TB, db *sqldb.DB) *fixture {
@@ -116,17 +122,19 @@ func newFixture(t testing.TB, db *sqldb.DB) *fixture {
 	f.productionB = id.NewAccount(f.Rand, id.Production)
 	f.a1, f.a2, f.manager, f.b1 = "prod-alpha-apple-101", "prod-alpha-apple-102", "prod-alpha-apple-103", "prod-beta-apple-101"
 	f.secretA1, f.secondA1, f.managed, f.secretB1 = "a1a1a1a1a1a1", "a1a1a1a1a1a2", "a1a1a1a1a1a3", "b1b1b1b1b1b1"
+	f.hookA, f.hookB = "wh-aaaaaaaaaaaaaaaaaaaa", "wh-bbbbbbbbbbbbbbbbbbbb"
 	f.must(t, f.operator.In(f.orgA),
 		registry.CreateAccount{ID: f.sandboxA, Name: "A-sbx"}, registry.CreateAccount{ID: f.productionA, Name: "A-prod"},
 		registry.GrantProduct{Product: "p1", Environment: id.Production}, registry.GrantProduct{Product: "p2", Environment: id.Production},
 		registry.CreateClient{ID: f.a1, Account: f.productionA, Name: "a1"}, registry.AddPermissions{Client: f.a1, Permissions: []string{"p1.read"}},
 		registry.CreateClient{ID: f.a2, Account: f.productionA, Name: "a2"}, registry.AddPermissions{Client: f.a2, Permissions: []string{"p1.read", "p2.read"}},
 		registry.CreateClient{ID: f.manager, Account: f.productionA, Name: "manager"}, registry.AddPermissions{Client: f.manager, Permissions: []string{"management.client.write"}},
-		f.newSecret(f.a1, f.secretA1), f.newSecret(f.a1, f.secondA1), f.newSecret(f.manager, f.managed))
+		f.newSecret(f.a1, f.secretA1), f.newSecret(f.a1, f.secondA1), f.newSecret(f.manager, f.managed),
+		newWebhook(f.hookA))
 	f.must(t, f.operator.In(f.orgB),
 		registry.CreateAccount{ID: f.productionB, Name: "B-prod"}, registry.GrantProduct{Product: "p1", Environment: id.Production},
 		registry.CreateClient{ID: f.b1, Account: f.productionB, Name: "b1"}, registry.AddPermissions{Client: f.b1, Permissions: []string{"p1.read"}},
-		f.newSecret(f.b1, f.secretB1))
+		f.newSecret(f.b1, f.secretB1), newWebhook(f.hookB))
 	return f
 }
 
@@ -137,6 +145,11 @@ func person(name string, organisation id.Organisation, role actor.Role) actor.Ac
 // newSecret is an edit that adds a secret whose value nobody knows.
 func (f *fixture) newSecret(client id.Client, key id.Secret) registry.AddSecret {
 	return registry.AddSecret{Client: client, ID: key, Name: string(key), Digest: secret.DigestOf(secret.NewPlaintext(string(key)))}
+}
+
+// newWebhook is an edit that makes a webhook whose secret nobody knows.
+func newWebhook(key id.Webhook) registry.CreateWebhook {
+	return registry.CreateWebhook{ID: key, Name: string(key), URL: "https://hooks.example.com/" + string(key), Events: []string{"account.*"}, Sealed: []byte(key)}
 }
 
 func productOne() registry.Definition {

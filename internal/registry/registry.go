@@ -1,6 +1,6 @@
 // Package registry holds organisations, accounts, API products with their
-// permissions and routes, API clients and client secrets, and all the rules
-// about them. Its nouns share transactions, so they share a package.
+// permissions and routes, API clients, client secrets and webhooks, and all the
+// rules about them. Its nouns share transactions, so they share a package.
 //
 // A change is a value: an [Edit], made by [Registry.Apply] in one transaction
 // that checks the actor's right, loads within the actor's organisation,
@@ -26,6 +26,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/doorward/doorward/internal/actor"
+	"github.com/doorward/doorward/internal/egress"
 	"github.com/doorward/doorward/internal/fault"
 	"github.com/doorward/doorward/internal/id"
 	"github.com/doorward/doorward/internal/journal"
@@ -33,7 +34,7 @@ import (
 	"github.com/doorward/doorward/internal/sqldb"
 )
 
-// Config is what a Registry works with. All fields but the bound are needed.
+// Config is what a Registry works with. The first five fields are needed.
 type Config struct {
 	DB         *sqldb.DB
 	Now        func() time.Time
@@ -43,6 +44,8 @@ type Config struct {
 	// MaxPermissionBytes bounds the JSON of a client's permissions, so that no
 	// token exceeds its longest length; 0 means 100 permissions of 48 bytes.
 	MaxPermissionBytes int
+	Sealer             *secret.Sealer // seals secrets of webhooks; nil: none can be made
+	Targets            egress.Policy  // where webhooks may lead; zero: public addresses
 }
 
 // Registry makes changes and answers questions. It is safe for concurrent use.

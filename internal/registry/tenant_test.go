@@ -18,11 +18,12 @@ type target struct {
 	account id.Account
 	client  id.Client
 	secret  id.Secret
+	webhook id.Webhook
 }
 
 // without is a text in which all ids of the target look the same.
 func (x target) without(text string) string {
-	for _, key := range []string{string(x.account), string(x.client), string(x.secret)} {
+	for _, key := range []string{string(x.account), string(x.client), string(x.secret), string(x.webhook)} {
 		text = strings.ReplaceAll(text, key, "ID")
 	}
 	return text
@@ -44,6 +45,12 @@ func naming(f *fixture, x target) map[string]registry.Edit {
 		"RetireSecret":      registry.RetireSecret{Client: x.client, Secret: x.secret, Successor: x.secret, Ends: f.Now()},
 		"SetSecretState":    registry.SetSecretState{Client: x.client, Secret: x.secret, State: registry.SecretRevoked},
 		"RevokeToken":       registry.RevokeToken{Client: x.client, TokenID: "jti", Expires: f.Now()},
+		"UpdateWebhook":     registry.UpdateWebhook{Webhook: x.webhook, Name: &name},
+		"SetWebhookState":   registry.SetWebhookState{Webhook: x.webhook, State: registry.WebhookEnabled},
+		"TestWebhook":       registry.TestWebhook{Webhook: x.webhook},
+		"DeleteWebhook":     registry.DeleteWebhook{Webhook: x.webhook},
+
+		"ReplaceWebhookSecret": registry.ReplaceWebhookSecret{Webhook: x.webhook, Sealed: []byte("x")},
 	}
 }
 
@@ -55,13 +62,14 @@ func asking(t *testing.T, f *fixture, by actor.Actor, x target) map[string]error
 	_, permissions := f.Permissions(t.Context(), by, x.client)
 	_, secrets := f.Secrets(t.Context(), by, x.client, registry.SecretFilter{}, registry.Page{})
 	_, descendants := f.Descendants(t.Context(), by, x.client, x.secret)
-	return map[string]error{"Account": account, "Client": client, "Permissions": permissions, "Secrets": secrets, "Descendants": descendants}
+	_, webhook := f.Webhook(t.Context(), by, x.webhook)
+	return map[string]error{"Webhook": webhook, "Account": account, "Client": client, "Permissions": permissions, "Secrets": secrets, "Descendants": descendants}
 }
 
 func TestTEN03_anotherOrganisationsObjectIsLikeAnUnknownOne(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
-		ofA := target{f.productionA, f.a1, f.secretA1}
-		nowhere := target{unknownAccount, unknownClient, unknownSecret}
+		ofA := target{f.productionA, f.a1, f.secretA1, f.hookA}
+		nowhere := target{unknownAccount, unknownClient, unknownSecret, unknownWebhook}
 		actors := map[string]actor.Actor{
 			"admin of B": f.adminB, "viewer of B": person("p-viewer", f.orgB, actor.Viewer), "operator in B": f.operator.In(f.orgB),
 			"operator in none": f.operator, "client of B": actor.NewClient(f.b1, f.orgB, f.productionB, f.secretB1, []string{"management.client.read", "management.client.write", "management.secret.write"}),
@@ -104,7 +112,7 @@ func TestTEN03_anotherOrganisationsObjectIsLikeAnUnknownOne(t *testing.T) {
 			edit := reflect.TypeOf(row.edit(f))
 			for field := range edit.Fields() {
 				kind := field.Type
-				reference := kind == reflect.TypeFor[id.Account]() || kind == reflect.TypeFor[id.Client]() || kind == reflect.TypeFor[id.Secret]()
+				reference := kind == reflect.TypeFor[id.Account]() || kind == reflect.TypeFor[id.Client]() || kind == reflect.TypeFor[id.Webhook]() || kind == reflect.TypeFor[id.Secret]()
 				if reference && !named[edit] && field.Name != "ID" {
 					t.Errorf("%s names an object and has no row in naming", edit)
 				}
@@ -116,8 +124,8 @@ func TestTEN03_anotherOrganisationsObjectIsLikeAnUnknownOne(t *testing.T) {
 func TestTEN03_idsThatDoNotBelongTogether(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		for name, x := range map[string]target{
-			"secret of another client":       {f.productionA, f.a2, f.secretA1},
-			"secret of another organisation": {f.productionA, f.a1, f.secretB1},
+			"secret of another client":       {f.productionA, f.a2, f.secretA1, f.hookA},
+			"secret of another organisation": {f.productionA, f.a1, f.secretB1, f.hookA},
 		} {
 			t.Run("TEN-03 "+name, func(t *testing.T) {
 				for _, edit := range []string{"RetireSecret", "SetSecretState"} {
@@ -125,7 +133,7 @@ func TestTEN03_idsThatDoNotBelongTogether(t *testing.T) {
 				}
 				wantKind(t, asking(t, f, f.adminA, x)["Descendants"], fault.NotFound)
 				t.Run("twin", func(t *testing.T) {
-					x := target{f.productionA, f.a1, f.secretA1}
+					x := target{f.productionA, f.a1, f.secretA1, f.hookA}
 					if got := f.tried(t, f.adminA, naming(f, x)["SetSecretState"]); got != "allowed" {
 						t.Errorf("the right pair: %s", got)
 					}

@@ -22,5 +22,7 @@ func SealedColumns() []string {
 		"installation.secret_tag_key",
 		"installation.kek_check",
 		"signing_key.private_key",
+		"webhook.secret",
+		"webhook.previous_secret",
 	}
 }

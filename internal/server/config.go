@@ -54,6 +54,7 @@ type Config struct {
 	MaxConns     int           `koanf:"max_connections"`
 	AccessLog    string        `koanf:"access_log"` // a file, "-" for standard output (default), or "off"
 	Ops          Ops           `koanf:"ops"`
+	Egress       Egress        `koanf:"egress"`
 
 	Products []registry.Definition `koanf:"-"` // applied at start, read-only elsewhere
 }
@@ -96,6 +97,11 @@ type IssuingLimit struct {
 // Ops is about the listener for operators.
 type Ops struct {
 	Pprof bool `koanf:"pprof"`
+}
+
+// Egress is about requests to addresses that others chose, such as webhooks.
+type Egress struct {
+	Allow []netip.Prefix `koanf:"allow"` // internal networks that may be reached; default none
 }
 
 // environmentPrefix stands before a setting's name in the environment:

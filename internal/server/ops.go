@@ -51,6 +51,7 @@ func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) {
 // tokens belong to the packages that count.
 func (s *Server) registerMetrics() {
 	s.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	s.webhooks.Register(s.metrics)
 	gauge := func(name, help string, read func() float64) {
 		s.metrics.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, read))
 	}

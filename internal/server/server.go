@@ -23,11 +23,13 @@ import (
 	"github.com/doorward/doorward/internal/actor"
 	"github.com/doorward/doorward/internal/authserver"
 	"github.com/doorward/doorward/internal/dashboard"
+	"github.com/doorward/doorward/internal/egress"
 	"github.com/doorward/doorward/internal/jwt"
 	"github.com/doorward/doorward/internal/registry"
 	"github.com/doorward/doorward/internal/secret"
 	"github.com/doorward/doorward/internal/signingkey"
 	"github.com/doorward/doorward/internal/sqldb"
+	"github.com/doorward/doorward/internal/webhook"
 )
 
 // Server is an opened server: its database is migrated and unlocked, its
@@ -40,8 +42,10 @@ type Server struct {
 	db       *sqldb.DB
 	registry *registry.Registry
 	mint     *secret.Mint
+	sealer   *secret.Sealer
 	keys     *signingkey.Ring
 	access   *access.Access
+	webhooks *webhook.Dispatcher
 
 	api       http.Handler
 	dashboard http.Handler
@@ -116,11 +120,10 @@ func (s *Server) openKeys(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	sealer, err := secret.NewSealer(kek)
-	if err != nil {
+	if s.sealer, err = secret.NewSealer(kek); err != nil {
 		return err
 	}
-	tagKey, err := signingkey.Unlock(ctx, s.db, sealer, rand.Reader)
+	tagKey, err := signingkey.Unlock(ctx, s.db, s.sealer, rand.Reader)
 	if err != nil {
 		return err
 	}
@@ -129,10 +132,11 @@ func (s *Server) openKeys(ctx context.Context) error {
 	}
 	s.registry = registry.New(registry.Config{
 		DB: s.db, Now: s.now, Rand: rand.Reader, Mint: s.mint, IssuerPath: s.config.IssuerPath,
+		Sealer: s.sealer, Targets: s.targets(),
 		MaxPermissionBytes: authserver.PermissionBudget(s.issuer(), s.config.PublicURL, s.config.Signing.Algorithm),
 	})
 	s.keys, err = signingkey.Open(ctx, signingkey.Config{
-		DB: s.db, Sealer: sealer, Now: s.now, Rand: rand.Reader, Log: s.log,
+		DB: s.db, Sealer: s.sealer, Now: s.now, Rand: rand.Reader, Log: s.log,
 		Algorithm: s.config.Signing.Algorithm, RotateEvery: s.config.Signing.RotateEvery,
 	})
 	return err
@@ -185,8 +189,23 @@ func (s *Server) openEdges(ctx context.Context) (err error) {
 	s.onClose(func() error { products.Close(); return nil })
 	s.dashboard = dashboard.New(dashboard.Config{Name: "Doorward", URL: s.config.DashboardURL})
 	s.api = behindProxies(s.config.TrustedProxies, apiDomain(tokens, products))
+	if err := s.openWebhooks(); err != nil {
+		return err
+	}
 	s.registerMetrics()
 	return nil
+}
+
+// targets says where requests to addresses of others may lead.
+func (s *Server) targets() egress.Policy { return egress.Policy{Allow: s.config.Egress.Allow} }
+
+func (s *Server) openWebhooks() (err error) {
+	client := egress.New(egress.Config{Policy: s.targets()})
+	s.onClose(func() error { client.Close(); return nil })
+	s.webhooks, err = webhook.New(webhook.Config{
+		DB: s.db, Registry: s.registry, Sealer: s.sealer, Client: client, Source: s.config.PublicURL, Now: s.now, Rand: rand.Reader, Log: s.log,
+	})
+	return err
 }
 
 // apiDomain serves the token service where it stands, and API products on the
