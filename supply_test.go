@@ -1,6 +1,7 @@
 package doorward_test
 
 import (
+	"encoding/json"
 	"go/version"
 	"io/fs"
 	"os"
@@ -117,4 +118,76 @@ func supplyDefects(t *testing.T, root fs.FS) []string {
 func isBuildFile(name string) bool {
 	dir := path.Dir(name)
 	return path.Base(name) == "go.mod" || name == "Makefile" || dir == ".ci" || dir == "scripts"
+}
+
+// lockFile is package-lock.json.
+type lockFile struct {
+	Packages map[string]struct {
+		Version, Integrity, Resolved string
+		HasInstallScript             bool
+		Link                         bool
+	}
+}
+
+func TestSUP05_npmPackagesAreTheOnesOfTheLockFile(t *testing.T) {
+	text, err := os.ReadFile("clients/typescript/package-lock.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	report(t, lockDefects(t, string(text)))
+	for file, want := range map[string]string{
+		"Makefile":                  "npm ci --ignore-scripts",
+		"clients/typescript/.npmrc": "ignore-scripts=true",
+	} {
+		if text, err := os.ReadFile(file); err != nil || !strings.Contains(string(text), want) {
+			t.Errorf("%s lacks %q, %v", file, want, err)
+		}
+	}
+	const good = `"version": "1.0.0", "integrity": "sha512-x"`
+	for name, entry := range map[string]string{
+		"no integrity":     `"version": "1.0.0"`,
+		"weak integrity":   `"version": "1.0.0", "integrity": "sha1-x"`,
+		"names a host":     good + `, "resolved": "https://packages.example/a.tgz"`,
+		"install script":   good + `, "hasInstallScript": true`,
+		"another's folder": good + `, "link": true`,
+	} {
+		t.Run("planted "+name, func(t *testing.T) {
+			if got := lockDefects(t, `{"packages": {"": {}, "node_modules/a": {`+entry+`}}}`); len(got) != 1 {
+				t.Errorf("defects = %q, want one", got)
+			}
+		})
+	}
+	t.Run("twin", func(t *testing.T) {
+		if got := lockDefects(t, `{"packages": {"": {}, "node_modules/a": {`+good+`}}}`); len(got) > 0 {
+			t.Errorf("defects = %q, want none", got)
+		}
+	})
+}
+
+// lockDefects finds what would let other code in than the lock file's sums say, or
+// let a package run something while it is installed.
+func lockDefects(t *testing.T, text string) []string {
+	t.Helper()
+	var lock lockFile
+	if err := json.Unmarshal([]byte(text), &lock); err != nil {
+		t.Fatal(err)
+	}
+	var defects []string
+	for name, entry := range lock.Packages {
+		switch {
+		case name == "":
+		case !strings.HasPrefix(entry.Integrity, "sha512-"):
+			defects = append(defects, name+": has no SHA-512 sum")
+		case entry.Resolved != "":
+			defects = append(defects, name+": names a host")
+		case entry.HasInstallScript:
+			defects = append(defects, name+": runs a script when it is installed")
+		case entry.Link:
+			defects = append(defects, name+": is a folder of this machine")
+		}
+	}
+	if len(lock.Packages) < 2 {
+		defects = append(defects, "the lock file names no package")
+	}
+	return defects
 }

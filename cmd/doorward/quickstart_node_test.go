@@ -12,7 +12,7 @@ import (
 func TestQuickStartOfNodeRuns(t *testing.T) {
 	d := startDev(t, t.TempDir())
 	programs := quickStart(t, d)
-	t.Run("no package", func(t *testing.T) { programs["node-plain"].check(t, d, t.TempDir()) })
+	t.Run("no package", func(t *testing.T) { programs["node-plain"].check(t, d, "node-plain", t.TempDir()) })
 	t.Run("@doorward/client", func(t *testing.T) {
 		folder := t.TempDir()
 		installed := filepath.Join(folder, "node_modules", "@doorward")
@@ -23,6 +23,6 @@ func TestQuickStartOfNodeRuns(t *testing.T) {
 		if err := os.Symlink(absolute(t, "../../clients/typescript"), filepath.Join(installed, "client")); err != nil {
 			t.Fatal(err)
 		}
-		programs["node-library"].check(t, d, folder)
+		programs["node-library"].check(t, d, "node-library", folder)
 	})
 }

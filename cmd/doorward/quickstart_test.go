@@ -12,6 +12,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/doorward/doorward/internal/dashboard/snippet"
 )
 
 // program is one of docs/quickstart.md, as it stands there.
@@ -59,8 +61,8 @@ func (p program) execute(t *testing.T, folder, secret string, environment ...str
 	return string(out)
 }
 
-// check runs the program with the secret, and with a wrong one.
-func (p program) check(t *testing.T, d *running, folder string, environment ...string) {
+// check runs the program with the secret, with a wrong one, and for other calls.
+func (p program) check(t *testing.T, d *running, key, folder string, environment ...string) {
 	t.Helper()
 	if p.text == "" {
 		t.Fatal("the program is not on the page")
@@ -76,22 +78,62 @@ func (p program) check(t *testing.T, d *running, folder string, environment ...s
 	if !strings.Contains(out, "invalid_client") || strings.Contains(out, "CREATED") {
 		t.Errorf("with a wrong secret it prints\n%s", out)
 	}
+	checkAnyCall(t, d, key, p, folder, environment...)
 }
 
 func TestQuickStartOfCurlRuns(t *testing.T) {
 	d := startDev(t, t.TempDir())
-	quickStart(t, d)["curl"].check(t, d, t.TempDir())
+	quickStart(t, d)["curl"].check(t, d, "curl", t.TempDir())
 }
 
 func TestQuickStartOfGoRuns(t *testing.T) {
 	d := startDev(t, t.TempDir())
 	programs := quickStart(t, d)
-	t.Run("standard library", func(t *testing.T) { programs["go-plain"].check(t, d, t.TempDir()) })
+	t.Run("standard library", func(t *testing.T) { programs["go-plain"].check(t, d, "go-plain", t.TempDir()) })
 	t.Run("tokensource", func(t *testing.T) { // in a clone, as the page says
 		p, clone, folder := programs["go-library"], "../..", t.TempDir()
 		p.run = "cd '" + absolute(t, clone) + "' && " + strings.Replace(p.run, p.file, filepath.Join(folder, p.file), 1)
-		p.check(t, d, folder)
+		p.check(t, d, "go-library", folder)
 	})
+}
+
+// hostile is text that ends a literal or begins something in some language.
+const hostile = "\"'`\\ ${process.exit()} $(id) $HOME %s%% {{x}} \\u0022 \"\"\" snø 🙂 \u2028 @</script>\n"
+
+// checkAnyCall has the program's language make a call with a hostile body, and
+// one without a body.
+func checkAnyCall(t *testing.T, d *running, key string, p program, folder string, environment ...string) {
+	t.Helper()
+	body, err := json.Marshal(map[string]string{"x": hostile})
+	if err != nil {
+		t.Fatal(err)
+	}
+	call := snippet.Call{TokenURL: d.TokenURL, APIURL: d.APIURL, ClientID: string(d.Client), AccountID: string(d.Account), Path: "/auth/rest/sessions", Body: string(body)}
+	out := p.with(t, key, call).execute(t, folder, d.ClientSecret, environment...)
+	var session struct{ X string }
+	if err := json.Unmarshal([]byte(out[strings.Index(out, "{"):strings.LastIndex(out, "}")+1]), &session); err != nil || session.X != hostile {
+		t.Errorf("the body became %q, %v; it printed\n%s", session.X, err, out)
+	}
+	call.Path, call.Body = "/auth/rest/sessions/{id}?a=b", ""
+	out = p.with(t, key, call).execute(t, folder, d.ClientSecret, environment...)
+	if !strings.Contains(out, "404") || !strings.Contains(out, "no such session") {
+		t.Errorf("a GET prints\n%s", out)
+	}
+}
+
+// with is the program with the text for another call.
+func (p program) with(t *testing.T, key string, call snippet.Call) program {
+	t.Helper()
+	snippets, err := snippet.Write(call)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range snippets {
+		if s.Key == key {
+			p.text = s.Text
+		}
+	}
+	return p
 }
 
 func absolute(t *testing.T, path string) string {
@@ -108,7 +150,7 @@ func TestQuickStartOfPythonRuns(t *testing.T) {
 	programs := quickStart(t, d)
 	for key, module := range map[string]string{"python-plain": "urllib.request", "python-library": "authlib.integrations.requests_client"} {
 		t.Run(key, func(t *testing.T) {
-			programs[key].check(t, d, t.TempDir(), "PATH="+pythonWith(t, module)+":"+os.Getenv("PATH"))
+			programs[key].check(t, d, key, t.TempDir(), "PATH="+pythonWith(t, module)+":"+os.Getenv("PATH"))
 		})
 	}
 }

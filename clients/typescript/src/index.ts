@@ -15,4 +15,5 @@
  */
 export { TokenSource, type Config, type TokenEvent } from "./token-source.js";
 export { TokenError } from "./exchange.js";
+export { fromEnvironment } from "./environment.js";
 export { memoryCache, type CachedValue, type TokenCache } from "./cache.js";
