@@ -73,6 +73,7 @@ var floors = map[string]int{
 
 // testKits may be imported by the external test package of any floor.
 var testKits = []string{
+	"internal/clienttest",
 	"internal/servertest",
 	"internal/sqldb/sqldbtest",
 	"resourceserver/resourceservertest",

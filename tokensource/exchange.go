@@ -37,12 +37,12 @@ func (e *Error) Error() string {
 }
 
 // fetch asks for one token.
-func (s *Source) fetch(ctx context.Context) (*token, error) {
+func (s *Source) fetch(ctx context.Context) (*lease, error) {
 	request, err := s.config.request(ctx)
 	if err != nil {
 		return nil, err
 	}
-	asked := time.Now() // before the request: the life of a token began no earlier
+	asked := s.now() // before the request: the life of a token began no earlier
 	response, err := s.client.Do(request)
 	if err != nil {
 		return nil, fmt.Errorf("ask for an access token: %w", err)
@@ -53,7 +53,7 @@ func (s *Source) fetch(ctx context.Context) (*token, error) {
 		return nil, fmt.Errorf("read the token endpoint's answer: %w", err)
 	}
 	if response.StatusCode != http.StatusOK {
-		return nil, s.config.refusal(response, body)
+		return nil, s.config.refusal(response, body, s.now())
 	}
 	return parseToken(body, asked)
 }
@@ -62,6 +62,9 @@ func (c *Config) request(ctx context.Context) (*http.Request, error) {
 	form := url.Values{"grant_type": {"client_credentials"}}
 	if len(c.Scopes) > 0 {
 		form.Set("scope", strings.Join(c.Scopes, " "))
+	}
+	if c.Audience != "" {
+		form.Set("audience", c.Audience)
 	}
 	if c.AuthStyle == AuthPost {
 		form.Set("client_id", c.ClientID)
@@ -82,11 +85,11 @@ func (c *Config) request(ctx context.Context) (*http.Request, error) {
 
 // parseToken reads a successful answer (RFC 6749 §5.1). A token without a lifetime
 // is used once.
-func parseToken(body []byte, asked time.Time) (*token, error) {
+func parseToken(body []byte, asked time.Time) (*lease, error) {
 	var answer struct {
-		AccessToken string `json:"access_token"`
-		TokenType   string `json:"token_type"`
-		ExpiresIn   int64  `json:"expires_in"`
+		AccessToken string      `json:"access_token"`
+		TokenType   string      `json:"token_type"`
+		ExpiresIn   json.Number `json:"expires_in"` // some servers write it as a string
 	}
 	if err := json.Unmarshal(body, &answer); err != nil {
 		return nil, errors.New("token endpoint's answer is not the JSON of RFC 6749 section 5.1") // the cause could quote the token
@@ -97,9 +100,12 @@ func parseToken(body []byte, asked time.Time) (*token, error) {
 	if !isToken(answer.AccessToken) {
 		return nil, errors.New("token endpoint gave no usable access token")
 	}
-	seconds := min(max(answer.ExpiresIn, 0), int64(maxLifetime/time.Second))
-	lifetime := time.Duration(seconds) * time.Second
-	return &token{value: answer.AccessToken, usable: asked.Add(lifetime - margin(lifetime))}, nil
+	seconds, err := answer.ExpiresIn.Float64()
+	if err != nil || !(seconds > 0) {
+		seconds = 0
+	}
+	lifetime := time.Duration(min(seconds, maxLifetime.Seconds()) * float64(time.Second))
+	return newLease(answer.AccessToken, lifetime, asked), nil
 }
 
 // isToken tells whether text can stand in a header (b64token of RFC 6750 §2.1, and
@@ -109,7 +115,7 @@ func isToken(text string) bool {
 }
 
 // refusal is the *Error of an answer other than 200.
-func (c *Config) refusal(response *http.Response, body []byte) *Error {
+func (c *Config) refusal(response *http.Response, body []byte, now time.Time) *Error {
 	var answer struct {
 		Code        string `json:"error"`
 		Description string `json:"error_description"`
@@ -120,10 +126,25 @@ func (c *Config) refusal(response *http.Response, body []byte) *Error {
 		Code:        c.quote(answer.Code),
 		Description: c.quote(answer.Description),
 	}
-	if seconds, err := strconv.Atoi(response.Header.Get("Retry-After")); err == nil && seconds > 0 {
-		refused.RetryAfter = time.Duration(min(seconds, int(maxLifetime/time.Second))) * time.Second
-	}
+	refused.RetryAfter = retryAfter(response.Header, now)
 	return refused
+}
+
+// retryAfter reads the field of RFC 9110 §10.2.3: seconds, or a date, which is by
+// the server's clock.
+func retryAfter(header http.Header, now time.Time) time.Duration {
+	field := header.Get("Retry-After")
+	if seconds, err := strconv.ParseUint(field, 10, 31); err == nil {
+		return min(time.Duration(seconds)*time.Second, maxLifetime)
+	}
+	date, err := http.ParseTime(field)
+	if err != nil {
+		return 0
+	}
+	if there, err := http.ParseTime(header.Get("Date")); err == nil {
+		now = there
+	}
+	return min(max(date.Sub(now), 0), maxLifetime)
 }
 
 // quote makes the server's words safe to print: short, printable ASCII, and

@@ -1,6 +1,6 @@
 // Package tokensource fetches access tokens with the client credentials grant
-// (RFC 6749 §4.4), keeps them until shortly before they expire, and puts them on
-// HTTP requests (RFC 6750 §2.1).
+// (RFC 6749 §4.4), keeps and renews them, and puts them on HTTP requests
+// (RFC 6750 §2.1).
 //
 //	source, err := tokensource.New(tokensource.Config{
 //		TokenURL:     "https://api.example.com/auth/open/connect/token",
@@ -9,8 +9,15 @@
 //	})
 //	client := &http.Client{Transport: source.Transport(nil)}
 //
-// However many goroutines ask, one token request is under way at a time; and
-// neither the secret nor a token ever appears in an error or in what is printed.
+// However many goroutines ask, one token request is under way at a time. A token
+// is renewed in the background well before it expires, so that who asks often
+// never waits; a source that nobody asks does nothing, and needs no closing.
+// Neither the secret nor a token ever appears in an error or in what is printed.
+//
+// docs/clients.md of the project is the contract in full. Tokens are shared among
+// processes with the package redistoken; grpctoken and oauth2token serve programs
+// of gRPC and of golang.org/x/oauth2. This package itself needs nothing but the
+// standard library.
 package tokensource
 
 import (
@@ -22,7 +29,9 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -37,42 +46,40 @@ const (
 )
 
 // Config says where tokens come from. TokenURL, ClientID and ClientSecret are
-// required.
+// required. FromEnvironment and FromProfile read one.
 type Config struct {
 	TokenURL     string // https, or http to a loopback address
 	ClientID     string
 	ClientSecret Secret
 	Scopes       []string // none: the server's default scope
+	Audience     string   // "": none is asked for
 	AuthStyle    AuthStyle
-	HTTPClient   *http.Client // for token requests; nil: a plain one. Redirects are never followed
+	HTTPClient   *http.Client     // for token requests; nil: a plain one. Redirects are never followed
+	Timeout      time.Duration    // of one token request; 0: 30 s
+	Cache        Cache            // shared with other sources; nil: the source's own memory alone
+	Observe      func(Event)      // is told what happens, from many goroutines; must not block; nil: nobody
+	Now          func() time.Time // for tests; nil: time.Now
 }
 
-const (
-	flightTimeout = 30 * time.Second
-	maxMargin     = 10 * time.Second
-	maxLifetime   = 24 * time.Hour
-)
+const defaultTimeout = 30 * time.Second
 
 // Source gives access tokens of one client. It is safe for concurrent use.
 type Source struct {
 	config Config
+	key    Key
 	client *http.Client
+	now    func() time.Time
 
-	mu      sync.Mutex
-	current *token  // nil: none
-	flight  *flight // nil: no request is under way
-}
+	serving atomic.Pointer[serving] // what is given without the mutex; nil: nothing
 
-type token struct {
-	value  string
-	usable time.Time // until then it is served from memory
-}
-
-// flight is one token request that any number of callers wait for.
-type flight struct {
-	done  chan struct{} // closed when token and err are set
-	token *token
-	err   error
+	mu        sync.Mutex
+	current   *lease    // nil: none
+	flight    *flight   // nil: no request is under way
+	failures  int       // attempts that failed in a row
+	notBefore time.Time // the next attempt to renew, after a failure
+	refusal   refusal   // the last failure, as far as it is remembered
+	dropped   string    // the token that was last invalidated
+	droppedAt time.Time
 }
 
 // New checks the configuration. It makes no request.
@@ -81,18 +88,27 @@ func New(config Config) (*Source, error) {
 		return nil, err
 	}
 	config.Scopes = slices.Clone(config.Scopes)
+	if config.Timeout == 0 {
+		config.Timeout = defaultTimeout
+	}
 	client := &http.Client{}
 	if config.HTTPClient != nil {
 		*client = *config.HTTPClient
 	}
 	// A redirect would carry the secret to an address that nobody configured.
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	return &Source{config: config, client: client}, nil
+	s := &Source{config: config, key: config.key(), client: client, now: config.Now}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	return s, nil
 }
 
 func (c *Config) check() error {
 	u, err := url.Parse(c.TokenURL)
 	switch {
+	case c.TokenURL == "":
+		return errors.New("token URL is missing")
 	case err != nil: // not wrapped: it quotes the URL
 		return errors.New("token URL cannot be parsed")
 	case u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "":
@@ -101,10 +117,19 @@ func (c *Config) check() error {
 		return errors.New("token URL must be https, or http to a loopback address")
 	case c.ClientID == "" || c.ClientSecret == "":
 		return errors.New("client id and client secret are required")
+	case strings.ContainsAny(strings.Join(c.Scopes, ""), " \n"):
+		return errors.New("a scope contains a space; give each as an element of its own")
 	case c.AuthStyle != AuthBasic && c.AuthStyle != AuthPost:
 		return fmt.Errorf("unknown authentication style %d", c.AuthStyle)
+	case c.Timeout < 0:
+		return errors.New("time-out is negative")
 	}
 	return nil
+}
+
+func (c *Config) key() Key {
+	scopes := slices.Compact(slices.Sorted(slices.Values(c.Scopes)))
+	return Key{TokenURL: c.TokenURL, ClientID: c.ClientID, Scopes: strings.Join(scopes, " "), Audience: c.Audience, Secret: c.ClientSecret}
 }
 
 func isLoopback(host string) bool {
@@ -114,65 +139,73 @@ func isLoopback(host string) bool {
 
 // Token returns an access token that is good for a while yet, from memory or from
 // the server. A caller whose context ends leaves; the request goes on for the
-// others, within 30 seconds. An error of the server is an *Error.
+// others. An error of the server is an *Error.
 func (s *Source) Token(ctx context.Context) (string, error) {
-	current, flight := s.board(ctx)
+	if now := s.serving.Load(); now != nil && !passed(s.now(), now.until) {
+		return now.lease.value, nil
+	}
+	lease, err := s.obtain(ctx)
+	if err != nil {
+		return "", err
+	}
+	return lease.value, nil
+}
+
+// Details is Token with what is known about the token's life.
+func (s *Source) Details(ctx context.Context) (Token, error) {
+	lease, err := s.obtain(ctx)
+	if err != nil {
+		return Token{}, err
+	}
+	return Token{Value: lease.value, Lifetime: lease.lifetime, Left: lease.expiry.Sub(s.now())}, nil
+}
+
+// obtain gives the token in memory, or the one of the flight that it waits for.
+func (s *Source) obtain(ctx context.Context) (*lease, error) {
+	current, flight, err := s.board(ctx)
 	if flight == nil {
-		return current.value, nil
+		return current, err
 	}
 	select {
 	case <-flight.done:
 	case <-ctx.Done():
-		return "", fmt.Errorf("wait for an access token: %w", context.Cause(ctx))
+		return nil, fmt.Errorf("wait for an access token: %w", context.Cause(ctx))
 	}
-	if flight.err != nil {
-		return "", flight.err
+	switch {
+	case flight.err == nil:
+		return flight.lease, nil
+	case current != nil && !passed(s.now(), current.expiry):
+		return current, nil
 	}
-	return flight.token.value, nil
+	return nil, flight.err
 }
 
-// board returns the token in memory, or the flight to wait for.
-func (s *Source) board(ctx context.Context) (*token, *flight) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.current != nil && time.Now().Before(s.current.usable) {
-		return s.current, nil
-	}
-	if s.flight == nil {
-		s.flight = &flight{done: make(chan struct{})}
-		go s.fly(context.WithoutCancel(ctx), s.flight) // ends with its own time-out; its callers wait for it
-	}
-	return nil, s.flight
-}
-
-func (s *Source) fly(ctx context.Context, f *flight) {
-	ctx, cancel := context.WithTimeout(ctx, flightTimeout)
-	defer cancel()
-	f.token, f.err = s.fetch(ctx)
-
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.current, s.flight = f.token, nil
-	close(f.done)
-}
+// invalidationInterval is the least time between two tokens dropped: an API that
+// refuses every token must not make the source fetch one for each call.
+const invalidationInterval = 5 * time.Second
 
 // Invalidate drops the token if it is the one in memory, so that the next Token
-// asks the server. Call it when an API has refused the token as invalid.
+// asks the server. Call it when an API has refused the token as invalid. Within
+// 5 s of one token dropped no other is.
 func (s *Source) Invalidate(token string) {
+	if s.drop(token) {
+		s.tell(Event{Kind: Invalidated})
+	}
+}
+
+func (s *Source) drop(token string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.current != nil && s.current.value == token {
-		s.current = nil
+	now := s.now()
+	if s.current == nil || s.current.value != token || s.dropped != "" && !passed(now, s.droppedAt.Add(invalidationInterval)) {
+		return false
 	}
+	s.current, s.dropped, s.droppedAt = nil, token, now
+	s.publish()
+	return true
 }
 
 // Format writes the client's id for every verb, so that no log shows a token.
 func (s *Source) Format(f fmt.State, _ rune) {
 	_, _ = io.WriteString(f, "tokensource.Source("+s.config.ClientID+")")
-}
-
-// margin is how long before its end a token is no longer served: 10 seconds, and
-// of a short life a fifth, so that even such a token is used more than once.
-func margin(lifetime time.Duration) time.Duration {
-	return min(maxMargin, lifetime/5)
 }

@@ -128,32 +128,6 @@ func TestClientAuthenticatesInTheStyleThatIsConfigured(t *testing.T) {
 	}
 }
 
-func TestTokenIsKeptUntilShortlyBeforeItExpires(t *testing.T) {
-	for _, row := range []struct {
-		lifetime int
-		usable   time.Duration
-	}{
-		{3600, 3590 * time.Second},
-		{60, 50 * time.Second},
-		{10, 8 * time.Second},
-		{1, 800 * time.Millisecond},
-	} {
-		synctest.Test(t, func(t *testing.T) {
-			i := &issuer{lifetime: row.lifetime}
-			s := source(t, i.serve)
-			first := ask(t, s)
-			time.Sleep(row.usable - time.Millisecond)
-			if got := ask(t, s); got != first {
-				t.Errorf("%d s: token = %q before the margin, want %q", row.lifetime, got, first)
-			}
-			time.Sleep(time.Millisecond)
-			if got, want := ask(t, s), "token-2"; got != want {
-				t.Errorf("%d s: token = %q in the margin, want %q", row.lifetime, got, want)
-			}
-		})
-	}
-}
-
 func TestTokenWithoutLifetimeIsUsedOnce(t *testing.T) {
 	for _, lifetime := range []int{0, -5} {
 		i := &issuer{lifetime: lifetime}
@@ -217,8 +191,8 @@ func TestRequestThatHangsEnds(t *testing.T) {
 		s := source(t, (&issuer{wait: make(chan struct{})}).serve)
 		began := time.Now()
 		_, err := s.Token(t.Context())
-		if !errors.Is(err, context.DeadlineExceeded) || time.Since(began) != flightTimeout {
-			t.Errorf("error = %v after %v, want %v after %v", err, time.Since(began), context.DeadlineExceeded, flightTimeout)
+		if !errors.Is(err, context.DeadlineExceeded) || time.Since(began) != defaultTimeout {
+			t.Errorf("error = %v after %v, want %v after %v", err, time.Since(began), context.DeadlineExceeded, defaultTimeout)
 		}
 	})
 }

@@ -68,6 +68,7 @@ func (t *transport) repeat(request *http.Request, refused string, first *http.Re
 	}
 	_, _ = io.CopyN(io.Discard, first.Body, maxResponse) // so that the connection can be used again
 	_ = first.Body.Close()
+	t.source.tell(Event{Kind: Repeated})
 	return t.base.RoundTrip(withToken(again, token))
 }
 

@@ -276,14 +276,13 @@ func (t *trial) quiet() int {
 
 // becomes asks for tokens until one other than old is given: a renewal in the
 // background has ended.
-func (t *trial) becomes(source, old, when string) string {
+func (t *trial) becomes(source, old, when string) {
 	for deadline := time.Now().Add(patience); t.err == nil; {
 		if token := t.token(source); token != old {
-			return token
+			return
 		}
 		if time.Now().After(deadline) {
 			t.err = errors.New("the old token is still given " + when)
 		}
 	}
-	return ""
 }
