@@ -51,11 +51,13 @@ lint: $(TOOLS)/golangci-lint
 	$(TOOLS)/golangci-lint run ./...
 
 # Generated code is compared with what stands in the working tree, committed or not.
-generated: $(TOOLS)/templ
+generated: $(TOOLS)/templ $(TOOLS)/oapi-codegen
 	@scripts/generated $(TOOLS)
 
-generate: $(TOOLS)/templ ## write generated code anew
+generate: $(TOOLS)/templ $(TOOLS)/oapi-codegen ## write generated code anew
 	$(TOOLS)/templ generate
+	for config in $$(git ls-files --cached --others --exclude-standard '*oapi-codegen.yaml'); do \
+		(cd "$$(dirname "$$config")" && "$(CURDIR)/$(TOOLS)/oapi-codegen" -config oapi-codegen.yaml "$(CURDIR)/management/openapi.yaml"); done
 
 floors:
 	go test -run 'TestFloors|TestProductRules' .
