@@ -37,10 +37,12 @@ var floors = map[string]int{
 	"scripts/testreport":         0,
 	"tokensource":                0,
 
-	"internal/actor":  1,
-	"internal/secret": 1, // names what it mints with internal/id
-	"internal/sqldb":  1,
-	"resourceserver":  1,
+	"internal/actor":          1,
+	"internal/secret":         1, // names what it mints with internal/id
+	"internal/sqldb":          1,
+	"resourceserver":          1,
+	"tokensource/oauth2token": 1,
+	"tokensource/redistoken":  1,
 
 	"internal/clienttest":               2,
 	"internal/journal":                  2,
