@@ -41,6 +41,7 @@ var floors = map[string]int{
 	"internal/secret":         1, // names what it mints with internal/id
 	"internal/sqldb":          1,
 	"resourceserver":          1,
+	"tokensource/grpctoken":   1,
 	"tokensource/oauth2token": 1,
 	"tokensource/redistoken":  1,
 
@@ -48,6 +49,7 @@ var floors = map[string]int{
 	"internal/journal":                  2,
 	"internal/sqldb/sqldbtest":          2,
 	"internal/throttle":                 2,
+	"resourceserver/grpcguard":          2,
 	"resourceserver/resourceservertest": 2,
 
 	"internal/clienttest/specimen": 3,

@@ -61,7 +61,7 @@ func Challenge(w http.ResponseWriter, realm string, err error) {
 	if refused.Status == http.StatusServiceUnavailable {
 		header.Set("Retry-After", strconv.Itoa(retryAfter))
 	} else {
-		header.Set("WWW-Authenticate", refused.challenge(realm))
+		header.Set("WWW-Authenticate", refused.Challenge(realm))
 	}
 	header.Set("Cache-Control", "no-store")
 	header.Set("Content-Type", "application/problem+json")
@@ -74,12 +74,20 @@ func Challenge(w http.ResponseWriter, realm string, err error) {
 	}{http.StatusText(refused.Status), refused.Status, refused.Code, refused.Description})
 }
 
-func (e *Error) challenge(realm string) string {
-	challenge := "Bearer realm=" + quoted(realm)
+// Challenge is the field WWW-Authenticate of RFC 6750 §3; the realm is left out if it
+// is empty.
+func (e *Error) Challenge(realm string) string {
+	challenge := "Bearer"
+	if realm != "" {
+		challenge += " realm=" + quoted(realm)
+	}
 	if e.Code == "" {
 		return challenge
 	}
-	challenge += ", error=" + quoted(e.Code) + ", error_description=" + quoted(e.Description)
+	if realm != "" {
+		challenge += ","
+	}
+	challenge += " error=" + quoted(e.Code) + ", error_description=" + quoted(e.Description)
 	if e.Permission != "" {
 		challenge += ", scope=" + quoted(e.Permission)
 	}

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"github.com/doorward/doorward/internal/jwt"
 )
 
@@ -19,6 +21,8 @@ const (
 	jwksPath  = "/auth/open/.well-known/openid-configuration/jwks"
 	metaPath  = "/.well-known/oauth-authorization-server/auth/open"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // issuer is an authorization server in memory: an http.RoundTripper for the guard
 // and an http.Handler for a real socket.

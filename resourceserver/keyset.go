@@ -73,6 +73,13 @@ func (s *keySet) look(kid string) (*jwt.PublicKey, <-chan struct{}) {
 	return key, s.flight
 }
 
+// holds tells whether the key still is one of the issuer's. It starts a fetch where
+// one is due.
+func (s *keySet) holds(key *jwt.PublicKey) bool {
+	current, _ := s.look(key.ID)
+	return current == key
+}
+
 func (s *keySet) load() {
 	ctx, cancel := context.WithTimeout(context.Background(), fetchTimeout)
 	defer cancel()
@@ -81,6 +88,11 @@ func (s *keySet) load() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.failure = err; err == nil {
+		for kid, key := range keys {
+			if known := s.keys[kid]; known != nil && known.Equal(key) {
+				keys[kid] = known // so that tokens verified with it stay remembered
+			}
+		}
 		s.keys, s.fetched = keys, time.Now()
 	}
 	close(s.flight)

@@ -7,6 +7,10 @@
 //	})
 //	http.Handle("GET /sessions/", guard.Handler("auth.sessions.read")(sessions))
 //
+// A service behind the gateway need not see access tokens: with Assertions the Guard
+// verifies what the gateway signs for each call, in the field Doorward-Assertion.
+// grpcguard guards services of gRPC, and resourceservertest is an issuer for tests.
+//
 // The issuer's keys come from its metadata (RFC 8414) and are kept in memory: a
 // call costs no request. What must stay true: without keys, or in any doubt, the
 // answer is no; and only production tokens pass unless the configuration says
@@ -37,14 +41,40 @@ type Config struct {
 	Issuer      string // exactly as in the tokens; https, or http to a loopback address
 	Audience    string // exactly as in the tokens; also the realm of challenges
 	Environment string // Production or Sandbox; "": Production
+	Tokens      Kind   // AccessTokens, or Assertions behind the gateway
 	HTTPClient  *http.Client
+}
+
+// Kind is what a Guard verifies.
+type Kind int
+
+// The kinds.
+const (
+	AccessTokens Kind = iota // of clients, in the field Authorization
+	Assertions               // of the gateway, in the field Doorward-Assertion; the audience is the key of the API product
+)
+
+func (k Kind) tokenType() string {
+	if k == Assertions {
+		return jwt.TypeAssertion
+	}
+	return jwt.TypeAccessToken
+}
+
+func (k Kind) field() string {
+	if k == Assertions {
+		return "Doorward-Assertion"
+	}
+	return "Authorization"
 }
 
 // Guard verifies tokens. It is safe for concurrent use.
 type Guard struct {
 	issuer, audience string
 	sandbox          bool
+	kind             Kind
 	keys             *keySet
+	verified         *memory
 }
 
 // New checks the configuration. It makes no request: keys are fetched at the first
@@ -65,12 +95,16 @@ func New(config Config) (*Guard, error) {
 		return nil, errors.New("audience is required")
 	case config.Environment != "" && config.Environment != Production && config.Environment != Sandbox:
 		return nil, fmt.Errorf("environment %q: use %s or %s", config.Environment, Production, Sandbox)
+	case config.Tokens != AccessTokens && config.Tokens != Assertions:
+		return nil, fmt.Errorf("unknown kind of tokens %d", config.Tokens)
 	}
 	return &Guard{
 		issuer:   config.Issuer,
 		audience: config.Audience,
 		sandbox:  config.Environment == Sandbox,
+		kind:     config.Tokens,
 		keys:     newKeySet(issuer, config.HTTPClient),
+		verified: &memory{},
 	}, nil
 }
 
@@ -81,20 +115,23 @@ func isLoopback(host string) bool {
 
 // Verify returns the token if it is good now, else an *Error: 401 if it is not, 503
 // if that cannot be told because the issuer's keys have never been had. The
-// context bounds only the wait for keys.
+// context bounds only the wait for keys. A token that was verified before costs a
+// look at its key and its time; it is the same *Token for all.
 func (g *Guard) Verify(ctx context.Context, token string) (*Token, error) {
+	now := time.Now()
+	if known, ok := g.verified.get(token); ok && g.keys.holds(known.key) {
+		if err := known.claims.CheckTime(now); err != nil {
+			return nil, invalidToken(err)
+		}
+		return known.token, nil
+	}
+	var key *jwt.PublicKey
 	var unavailable error
 	find := func(kid string) (*jwt.PublicKey, bool) {
-		key, err := g.keys.find(ctx, kid)
-		unavailable = err
+		key, unavailable = g.keys.find(ctx, kid)
 		return key, key != nil
 	}
-	claims, err := jwt.Verify(token, find, jwt.Expected{
-		Type:     jwt.TypeAccessToken,
-		Issuer:   g.issuer,
-		Audience: g.audience,
-		Now:      time.Now(),
-	})
+	claims, err := jwt.Verify(token, find, jwt.Expected{Type: g.kind.tokenType(), Issuer: g.issuer, Audience: g.audience, Now: now})
 	switch {
 	case unavailable != nil:
 		return nil, &Error{Status: http.StatusServiceUnavailable, Description: "the token cannot be verified now, try again later", cause: unavailable}
@@ -103,56 +140,75 @@ func (g *Guard) Verify(ctx context.Context, token string) (*Token, error) {
 	case claims.Sandbox != g.sandbox:
 		return nil, invalidToken(jwt.ErrEnvironment)
 	}
-	return newToken(claims), nil
+	good := newToken(claims)
+	g.verified.put(strings.Clone(token), verified{claims: claims, key: key, token: good}) // the caller's string may pin a whole header block
+	return good, nil
+}
+
+// Authorize is Verify, and an *Error with status 403 if the token lacks one of the
+// permissions. Empty ones are passed over.
+func (g *Guard) Authorize(ctx context.Context, token string, permissions ...string) (*Token, error) {
+	good, err := g.Verify(ctx, token)
+	if err != nil {
+		return nil, err
+	}
+	for _, permission := range permissions {
+		if permission != "" && !good.HasPermission(permission) {
+			return nil, &Error{
+				Status:      http.StatusForbidden,
+				Code:        "insufficient_scope",
+				Description: "this call needs a permission that the token does not have",
+				Permission:  permission,
+			}
+		}
+	}
+	return good, nil
 }
 
 // Handler is middleware that lets a request through if it brings a good token
-// with the permission, and answers it with Challenge if not. The permission ""
-// asks for a good token only. Behind it, FromContext gives the token.
-func (g *Guard) Handler(permission string) func(http.Handler) http.Handler {
+// with all of the permissions, and answers it with Challenge if not. Without
+// permissions a good token is enough. Behind it, FromContext gives the token.
+func (g *Guard) Handler(permissions ...string) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			token, err := g.authorize(r, permission)
+			token, err := g.authorize(r, permissions)
 			if err != nil {
 				Challenge(w, g.audience, err)
 				return
 			}
-			next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), tokenKey{}, token)))
+			next.ServeHTTP(w, r.WithContext(NewContext(r.Context(), token)))
 		})
 	}
 }
 
-func (g *Guard) authorize(r *http.Request, permission string) (*Token, error) {
-	credentials, err := bearer(r)
+func (g *Guard) authorize(r *http.Request, permissions []string) (*Token, error) {
+	query, _ := url.ParseQuery(r.URL.RawQuery) // what does not parse is not a token
+	if query.Has("access_token") {
+		return nil, invalidRequest("send the token in one Authorization header and nowhere else") // RFC 9700 §4.3.2
+	}
+	credentials, err := g.Credentials(r.Header)
 	if err != nil {
 		return nil, err
 	}
-	token, err := g.Verify(r.Context(), credentials)
-	if err != nil {
-		return nil, err
-	}
-	if permission != "" && !token.HasPermission(permission) {
-		return nil, &Error{
-			Status:      http.StatusForbidden,
-			Code:        "insufficient_scope",
-			Description: "this call needs a permission that the token does not have",
-			Permission:  permission,
-		}
-	}
-	return token, nil
+	return g.Authorize(r.Context(), credentials, permissions...)
 }
 
-// bearer is the token of a request: from the header only, and only if the request
-// is not open to another reading (RFC 6750 §2, RFC 9700 §4.3.2).
-func bearer(r *http.Request) (string, error) {
-	query, _ := url.ParseQuery(r.URL.RawQuery) // what does not parse is not a token
-	fields := r.Header.Values("Authorization")
-	if query.Has("access_token") || len(fields) > 1 {
-		return "", invalidRequest("send the token in one Authorization header and nowhere else")
+// Credentials is the token in the header fields, unverified: that of Authorization
+// (RFC 6750 §2.1), or with Assertions that of Doorward-Assertion. The *Error is 401
+// without a token, and 400 if the fields are open to another reading.
+func (g *Guard) Credentials(header http.Header) (string, error) {
+	fields := header.Values(g.kind.field())
+	if len(fields) > 1 {
+		return "", invalidRequest("send the token in one " + g.kind.field() + " header and nowhere else")
 	}
-	scheme, token, _ := strings.Cut(strings.Join(fields, ""), " ")
-	token = strings.Trim(token, " ")
-	if !strings.EqualFold(scheme, "Bearer") || token == "" {
+	token := strings.Join(fields, "")
+	if g.kind == AccessTokens {
+		scheme, rest, _ := strings.Cut(token, " ")
+		if token = strings.Trim(rest, " "); !strings.EqualFold(scheme, "Bearer") {
+			token = ""
+		}
+	}
+	if token == "" {
 		return "", &Error{Status: http.StatusUnauthorized, Description: "this call needs an access token"}
 	}
 	if strings.ContainsAny(token, " ,\t") {
@@ -163,8 +219,14 @@ func bearer(r *http.Request) (string, error) {
 
 type tokenKey struct{}
 
+// NewContext is a context that FromContext takes the token from: for guards of
+// other protocols, and for tests of handlers.
+func NewContext(ctx context.Context, token *Token) context.Context {
+	return context.WithValue(ctx, tokenKey{}, token)
+}
+
 // FromContext is the token that Handler verified; false outside of it.
 func FromContext(ctx context.Context) (*Token, bool) {
 	token, ok := ctx.Value(tokenKey{}).(*Token)
-	return token, ok
+	return token, ok && token != nil
 }

@@ -8,13 +8,13 @@ import (
 	"github.com/doorward/doorward/internal/jwt"
 )
 
-// Token is what a verified access token says. Treat it as immutable; then it is
+// Token is what a verified access token or assertion says. Treat it as immutable; then it is
 // safe for concurrent use.
 type Token struct {
-	ID             string   // jti
+	ID             string   // jti; "" in an assertion
 	Issuer         string   // iss
 	Audience       string   // aud
-	ClientID       string   // client_id, and sub
+	ClientID       string   // sub, which is client_id, too
 	AccountID      string   // account_id; "" for clients of an organisation or of the operator
 	OrganisationID string   // organisation_id; "" for clients of the operator
 	Sandbox        bool     // sandbox
@@ -28,6 +28,10 @@ type Token struct {
 // in a narrowed one they are the scope.
 func newToken(c *jwt.Claims) *Token {
 	permissions := c.Permissions
+	client := c.ClientID
+	if client == "" {
+		client = c.Subject // an assertion names the client there alone
+	}
 	if permissions == nil {
 		permissions = strings.Fields(c.Scope)
 	}
@@ -35,7 +39,7 @@ func newToken(c *jwt.Claims) *Token {
 		ID:             c.ID,
 		Issuer:         c.Issuer,
 		Audience:       c.Audience,
-		ClientID:       c.ClientID,
+		ClientID:       client,
 		AccountID:      c.AccountID,
 		OrganisationID: c.OrganisationID,
 		Sandbox:        c.Sandbox,

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"github.com/doorward/doorward/internal/clienttest"
 	"github.com/doorward/doorward/tokensource"
 )
@@ -16,7 +18,8 @@ const asClient = "TOKENSOURCE_CLIENT"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(asClient) == "" {
-		os.Exit(m.Run())
+		goleak.VerifyTestMain(m)
+		return
 	}
 	if err := serve(); err != nil {
 		fmt.Fprintln(os.Stderr, err)

@@ -153,3 +153,9 @@ func (k *PrivateKey) Public() PublicKey { return k.public }
 func (k *PrivateKey) Format(f fmt.State, _ rune) {
 	_, _ = io.WriteString(f, "jwt.PrivateKey("+k.public.ID+")")
 }
+
+// Equal tells whether the two are one key for one purpose.
+func (k *PublicKey) Equal(other *PublicKey) bool {
+	material, ok := k.Key.(interface{ Equal(crypto.PublicKey) bool })
+	return ok && k.ID == other.ID && k.Algorithm == other.Algorithm && k.Environment == other.Environment && k.Use == other.Use && material.Equal(other.Key)
+}
