@@ -12,7 +12,7 @@ CHECK_MUTANTS := jwt-signature secret-compare jwt-expiry
 
 TYPESCRIPT := clients/typescript
 
-.PHONY: help build test test-typescript fuzz check format vet lint generated floors mutants check-mutants vuln vuln-public bench generate clean
+.PHONY: help build test test-typescript fuzz check format vet lint generated floors mutants check-mutants vuln vuln-public bench bench-clients generate clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -76,6 +76,9 @@ vuln-public: $(TOOLS)/govulncheck ## look for vulnerable calls, with the public 
 
 bench: build ## run the benchmarks
 	cd bench && go run .
+
+bench-clients: ## measure the Go client libraries beside x/oauth2 and a bare signature check
+	cd bench && go run ./clients
 
 clean: ## remove what was built
 	rm -rf build $(TYPESCRIPT)/dist

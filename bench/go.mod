@@ -4,6 +4,7 @@ go 1.26.6
 
 require (
 	github.com/doorward/doorward v0.0.0
+	golang.org/x/oauth2 v0.37.0
 	golang.org/x/sys v0.49.0
 )
 
