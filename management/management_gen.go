@@ -19,16 +19,16 @@ import (
 
 // Defines values for Access.
 const (
-	Granted Access = "granted"
-	Open    Access = "open"
+	AccessGranted Access = "granted"
+	AccessOpen    Access = "open"
 )
 
 // Valid indicates whether the value is a known member of the Access enum.
 func (e Access) Valid() bool {
 	switch e {
-	case Granted:
+	case AccessGranted:
 		return true
-	case Open:
+	case AccessOpen:
 		return true
 	default:
 		return false
@@ -112,34 +112,34 @@ func (e KeyPurpose) Valid() bool {
 
 // Defines values for Method.
 const (
-	Asterisk Method = "*"
-	DELETE   Method = "DELETE"
-	GET      Method = "GET"
-	HEAD     Method = "HEAD"
-	OPTIONS  Method = "OPTIONS"
-	PATCH    Method = "PATCH"
-	POST     Method = "POST"
-	PUT      Method = "PUT"
+	MethodAsterisk Method = "*"
+	MethodDELETE   Method = "DELETE"
+	MethodGET      Method = "GET"
+	MethodHEAD     Method = "HEAD"
+	MethodOPTIONS  Method = "OPTIONS"
+	MethodPATCH    Method = "PATCH"
+	MethodPOST     Method = "POST"
+	MethodPUT      Method = "PUT"
 )
 
 // Valid indicates whether the value is a known member of the Method enum.
 func (e Method) Valid() bool {
 	switch e {
-	case Asterisk:
+	case MethodAsterisk:
 		return true
-	case DELETE:
+	case MethodDELETE:
 		return true
-	case GET:
+	case MethodGET:
 		return true
-	case HEAD:
+	case MethodHEAD:
 		return true
-	case OPTIONS:
+	case MethodOPTIONS:
 		return true
-	case PATCH:
+	case MethodPATCH:
 		return true
-	case POST:
+	case MethodPOST:
 		return true
-	case PUT:
+	case MethodPUT:
 		return true
 	default:
 		return false
@@ -196,19 +196,19 @@ func (e SecretState) Valid() bool {
 
 // Defines values for Source.
 const (
-	Builtin Source = "builtin"
-	Config  Source = "config"
-	Managed Source = "managed"
+	SourceBuiltin Source = "builtin"
+	SourceConfig  Source = "config"
+	SourceManaged Source = "managed"
 )
 
 // Valid indicates whether the value is a known member of the Source enum.
 func (e Source) Valid() bool {
 	switch e {
-	case Builtin:
+	case SourceBuiltin:
 		return true
-	case Config:
+	case SourceConfig:
 		return true
-	case Managed:
+	case SourceManaged:
 		return true
 	default:
 		return false

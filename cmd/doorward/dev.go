@@ -129,7 +129,7 @@ func (d *dev) config() (config server.Config, err error) {
 	}
 	config = server.Config{
 		Database:  "sqlite:" + filepath.Join(d.folder, "doorward.db"),
-		APIListen: d.api, DashboardListen: d.dashboard, OpsListen: d.opsAt,
+		APIListen: d.api, DashboardListen: d.dashboard, OpsListen: d.opsAt, ManagementListen: d.api,
 		AccessLog: filepath.Join(d.folder, "access.log"), GraceTime: 5 * time.Second,
 	}
 	config.Egress.Allow = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")} // to try webhooks

@@ -114,7 +114,7 @@ func (a Actor) May(ability Ability, account id.Account) bool {
 	if a.organisation == "" && !a.operator {
 		return false
 	}
-	if ability.operatorOnly() && !a.operator {
+	if ability.OperatorOnly() && !a.operator {
 		return false
 	}
 	for _, g := range a.grants {

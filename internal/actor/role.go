@@ -59,7 +59,9 @@ func operatorAbilities() []Ability {
 	}
 }
 
-func (a Ability) operatorOnly() bool { return slices.Contains(operatorAbilities(), a) }
+// OperatorOnly says whether the ability is the operator's alone, whoever was
+// given it.
+func (a Ability) OperatorOnly() bool { return slices.Contains(operatorAbilities(), a) }
 
 func allAbilities() Abilities { return setOf(EveryAbility()...) }
 

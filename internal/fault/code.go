@@ -39,9 +39,16 @@ const (
 	Missing          Code = "not_found" // general
 	MethodNotAllowed Code = "method_not_allowed"
 	Contradiction    Code = "conflict" // general
-	BodyTooLarge     Code = "body_too_large"
-	TargetTooLong    Code = "target_too_long"
-	HeadersTooLarge  Code = "headers_too_large"
+	VersionStale     Code = "version_stale"
+	UnsupportedMedia Code = "unsupported_media_type"
+
+	// Of requests that carry an Idempotency-Key.
+	IdempotencyKeyReused Code = "idempotency_key_reused"
+	SecretAlreadyShown   Code = "secret_already_shown"
+
+	BodyTooLarge    Code = "body_too_large"
+	TargetTooLong   Code = "target_too_long"
+	HeadersTooLarge Code = "headers_too_large"
 
 	// Limits, and faults on our side.
 	TooManyRequests        Code = "rate_limited" // general

@@ -38,11 +38,11 @@ func TestEveryRowIsWholeAndItsCodeUnique(t *testing.T) {
 func TestStatusFollowsKind(t *testing.T) {
 	want := map[fault.Kind][]int{
 		fault.Internal:        {500},
-		fault.Invalid:         {400, 405, 413, 414, 431},
+		fault.Invalid:         {400, 405, 413, 414, 415, 431},
 		fault.Unauthenticated: {401},
 		fault.Forbidden:       {403},
 		fault.NotFound:        {404},
-		fault.Conflict:        {409},
+		fault.Conflict:        {409, 412},
 		fault.RateLimited:     {429},
 		fault.Unavailable:     {502, 503, 504},
 	}

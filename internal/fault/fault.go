@@ -43,6 +43,7 @@ type Error struct {
 	Params     []Param       // which parameters are wrong
 	Scope      string        // permissions that were missing, space-separated
 	Allow      []string      // methods for the Allow header of a 405
+	ID         string        // of what an earlier request had created; extension member id
 
 	err error // the formatted error with its causes, for the log
 }

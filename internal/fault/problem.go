@@ -91,6 +91,9 @@ func appendProblem(b []byte, helpURL, traceID string, e *Error, row *Entry, deta
 	if traceID != "" {
 		b = appendMember(b, "traceId", traceID)
 	}
+	if e.ID != "" {
+		b = appendMember(b, "id", e.ID)
+	}
 	if len(e.Params) > 0 {
 		b = appendParams(b, e.Params)
 	}

@@ -135,6 +135,21 @@ var calls = [...]Entry{
 		"Read the object again, decide whether your change still applies, and repeat it on the current version.",
 	},
 	{
+		IdempotencyKeyReused, Conflict, http.StatusConflict, "Idempotency key reused", ChallengeNone,
+		"An earlier request with this Idempotency-Key asked for something else, or what it created is gone.",
+		"Take a new Idempotency-Key for each new request, and repeat a request unchanged.",
+	},
+	{
+		SecretAlreadyShown, Conflict, http.StatusConflict, "Client secret already shown", ChallengeNone,
+		"The secret was created by an earlier request with this Idempotency-Key. Its value was in that answer and is stored nowhere.",
+		"If the value is lost, revoke the secret whose id the problem document names, and add another with a new Idempotency-Key.",
+	},
+	{
+		VersionStale, Conflict, http.StatusPreconditionFailed, "Version no longer current", ChallengeNone,
+		"The object was changed since you read it, so that the version in If-Match is not the present one.",
+		"Read the object again, decide whether your change still applies, and repeat it with the new version.",
+	},
+	{
 		BodyTooLarge, Invalid, http.StatusRequestEntityTooLarge, "Body too large", ChallengeNone,
 		"The body of the request is larger than this call accepts.",
 		"Send less in one request, or split it. The limit is in the documentation of the product.",
@@ -143,6 +158,11 @@ var calls = [...]Entry{
 		TargetTooLong, Invalid, http.StatusRequestURITooLong, "Request target too long", ChallengeNone,
 		"Path and query together are longer than 8 KB.",
 		"Move long values from the query to the body, if the product takes them there.",
+	},
+	{
+		UnsupportedMedia, Invalid, http.StatusUnsupportedMediaType, "Unsupported media type", ChallengeNone,
+		"The body of the request is not of the type that this operation reads.",
+		"Send the body as JSON with Content-Type: application/json.",
 	},
 	{
 		TooManyRequests, RateLimited, http.StatusTooManyRequests, "Rate limited", ChallengeNone,

@@ -39,6 +39,7 @@ type progress struct {
 	decision access.Decision
 	product  *product // nil: none was found
 	route    *route
+	local    Local     // nil: an upstream answers
 	identity *identity // nil: anonymous
 
 	started  time.Time
@@ -68,7 +69,7 @@ func (c *call) begin(w http.ResponseWriter, r *http.Request) {
 }
 
 // decide asks whether the call may pass, and finds all that forwarding needs.
-func (c *call) decide() (err error) {
+func (c *call) decide(local map[string]Local) (err error) {
 	r := c.incoming
 	if err := oneHost(r); err != nil {
 		return err
@@ -82,6 +83,9 @@ func (c *call) decide() (err error) {
 	switch {
 	case err != nil:
 		return err
+	case local[c.productKey()] != nil:
+		c.local = local[c.productKey()]
+		return nil
 	case c.upstreamOf() == nil:
 		return fault.Errorf(fault.Internal, "product %s has no usable upstream in %s", c.productKey(), c.decision.Environment)
 	}
@@ -98,6 +102,14 @@ func oneHost(r *http.Request) error {
 		return fault.New(fault.RequestMalformed, "the request names no host, or two; send one Host header")
 	}
 	return nil
+}
+
+// answerLocally has this process answer in place of an upstream.
+func (c *call) answerLocally() {
+	c.answer.Header()[requestIDHeader] = c.trace.ids()
+	if err := c.local(c, c.incoming, &c.decision, c.peer, c.traceID()); err != nil {
+		c.refuse(err)
+	}
 }
 
 // forward sends the call to its upstream, and the answer back.

@@ -20,6 +20,7 @@ import (
 	"log"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"sync"
 	"sync/atomic"
@@ -39,6 +40,10 @@ type Config struct {
 	PublicURL       string                 // of the API domain: what upstreams read in X-Forwarded-Host and -Proto
 	HelpURL         string                 // page of error codes; empty: about:blank
 
+	// Local answers the calls of products that have no upstream, by key; see
+	// Serving.
+	Local map[string]Local
+
 	Now  func() time.Time
 	Rand io.Reader // trace and span ids
 
@@ -49,6 +54,12 @@ type Config struct {
 	DialTimeout   time.Duration // 0: 5 s
 	HeaderTimeout time.Duration // until an upstream's header has come; 0: 60 s
 }
+
+// Local answers a call that was allowed, in place of an upstream. It gets the
+// request as it came: who calls is in the decision alone, which is valid until
+// it returns. An error that it returns, having written nothing, is answered
+// like the gateway's own refusals.
+type Local func(w http.ResponseWriter, r *http.Request, d *access.Decision, peer netip.Addr, traceID string) error
 
 // Gateway answers calls of API products. It is safe for concurrent use.
 type Gateway struct {
@@ -93,13 +104,24 @@ func New(config Config) (*Gateway, error) {
 
 // ServeHTTP asks for the decision first and touches the upstream only after
 // it. The caller's address is taken from r.RemoteAddr.
-func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) { g.serve(w, r, g.Local) }
+
+// Serving returns the gateway for another listener, on which products without
+// an upstream are answered by others than Config.Local.
+func (g *Gateway) Serving(local map[string]Local) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { g.serve(w, r, local) })
+}
+
+func (g *Gateway) serve(w http.ResponseWriter, r *http.Request, local map[string]Local) {
 	c := g.calls.Get().(*call) // the pool holds nothing else
 	c.begin(w, r)
 	defer c.end() // also when the proxy aborts the answer
-	if err := c.decide(); err != nil {
+	switch err := c.decide(local); {
+	case err != nil:
 		c.refuse(err)
-	} else {
+	case c.local != nil:
+		c.answerLocally()
+	default:
 		c.forward()
 	}
 	c.complete = true

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"slices"
 	"strings"
@@ -51,12 +52,13 @@ const secretEnd = `CASE WHEN s.state = 'retiring' AND s.expires_at NOT BETWEEN 1
 // workingSecrets are those of a client that get tokens at the time $2.
 const workingSecrets = `client_secret s WHERE s.client_id = c.id AND s.organisation_id = c.organisation_id AND s.state IN ('active', 'retiring') AND ` + secretEnd + ` NOT BETWEEN 1 AND $2`
 
-const clientSummaries = `SELECT ` + clientColumns + `,
+const clientSummaryColumns = clientColumns + `,
 	COALESCE((SELECT string_agg(p.permission, ' ') FROM client_permission p WHERE p.client_id = c.id AND p.organisation_id = c.organisation_id), ''),
 	(SELECT count(*) FROM ` + workingSecrets + `),
 	COALESCE((SELECT min(NULLIF(` + secretEnd + `, 0)) FROM ` + workingSecrets + `), 0),
-	COALESCE((SELECT max(s.last_used_at) FROM client_secret s WHERE s.client_id = c.id AND s.organisation_id = c.organisation_id), 0)
-	FROM client c WHERE organisation_id = $1 AND state <> 'deleted' AND (created_at, id) < ($3, $4)
+	COALESCE((SELECT max(s.last_used_at) FROM client_secret s WHERE s.client_id = c.id AND s.organisation_id = c.organisation_id), 0)`
+
+const clientSummaries = `SELECT ` + clientSummaryColumns + ` FROM client c WHERE organisation_id = $1 AND state <> 'deleted' AND (created_at, id) < ($3, $4)
 	AND CASE WHEN $5 = '' THEN TRUE ELSE $5 LIKE '%,' || account_id || ',%' END
 	AND search LIKE $6 ESCAPE '\' AND $7 IN ('', account_id) AND $8 IN ('', owner) AND $9 IN ('', state)
 	AND CASE WHEN $10 = '' THEN TRUE ELSE EXISTS (SELECT 1 FROM client_permission p WHERE p.client_id = c.id AND p.organisation_id = c.organisation_id AND substr(p.permission, 1, $11) = $10) END
@@ -100,5 +102,24 @@ func scanClientSummary(row scanner) (s ClientSummary, err error) {
 	s.Permissions = strings.Fields(permissions)
 	slices.Sort(s.Permissions)
 	s.ExpiresAt, s.LastUsedAt = fromMicros(expires), fromMicros(used)
+	return s, err
+}
+
+// ClientSummary returns a client of the actor's organisation as lists show it.
+func (r *Registry) ClientSummary(ctx context.Context, by actor.Actor, key id.Client) (s ClientSummary, err error) {
+	if _, ok := id.ParseClient(string(key)); !ok {
+		return s, unknown("client")
+	}
+	if by.Organisation() == "" && !by.Operator() {
+		return s, notFound(sql.ErrNoRows, "client", key)
+	}
+	err = r.DB.View(ctx, func(tx *sqldb.Tx) error {
+		s, err = scanClientSummary(tx.QueryRow(ctx, `SELECT `+clientSummaryColumns+` FROM client c WHERE organisation_id = $1 AND state <> 'deleted' AND id = $3`,
+			by.Organisation(), r.Now().UnixMicro(), key))
+		return notFound(err, "client", key)
+	})
+	if err == nil {
+		err = may(by, actor.ClientRead, s.Account)
+	}
 	return s, err
 }

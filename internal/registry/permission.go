@@ -155,7 +155,7 @@ func (c *change) productAvailable(ctx context.Context, product *Definition, clie
 		environments = []id.Environment{client.Account.Environment()}
 	}
 	for _, environment := range environments {
-		if product.Key != managementKey && !product.Reaches(environment) {
+		if !product.Reaches(environment) {
 			continue
 		}
 		if product.AccessIn(environment) == Open {

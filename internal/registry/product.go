@@ -94,9 +94,9 @@ func (d *Definition) Permission(key string) (Permission, bool) {
 }
 
 // Reaches says whether the product exists in an environment at all: visible
-// there and with an upstream.
+// there and with an upstream, which the management API does not need.
 func (d *Definition) Reaches(env id.Environment) bool {
-	if d.Visibility == Draft || d.Upstreams[env] == "" {
+	if d.Visibility == Draft || d.Upstreams[env] == "" && d.Key != ManagementKey {
 		return false
 	}
 	return env == id.Sandbox || d.Visibility == Published
@@ -146,7 +146,7 @@ func (d *Definition) validate(issuerPath string) error {
 	if _, err := ParsePrefix(d.Prefix); err != nil {
 		return err
 	}
-	if ReservedPrefix(d.Prefix, issuerPath) && d.Key != managementKey {
+	if ReservedPrefix(d.Prefix, issuerPath) && d.Key != ManagementKey {
 		return fault.Errorf(fault.Invalid, "the prefix %s of product %s is reserved: choose another", d.Prefix, d.Key)
 	}
 	switch d.Visibility {

@@ -29,8 +29,8 @@ const (
 	Builtin  Source = "builtin"
 )
 
-// managementKey is the product of the management API's permissions.
-const managementKey = "management"
+// ManagementKey is the key of the management API, which is a product too.
+const ManagementKey = "management"
 
 // Product is an API product with its live version.
 type Product struct {
@@ -88,8 +88,8 @@ func (c *change) mayUseSource(source Source, key string) error {
 	switch {
 	case source != Managed && source != Declared && source != Builtin:
 		return fault.Errorf(fault.Invalid, "the source %q is not one of managed, config, builtin", source)
-	case (key == managementKey) != (source == Builtin):
-		return fault.Errorf(fault.Invalid, "the product key %s is reserved for the management API: choose another", managementKey)
+	case (key == ManagementKey) != (source == Builtin):
+		return fault.Errorf(fault.Invalid, "the product key %s is reserved for the management API: choose another", ManagementKey)
 	case source != Managed && c.by.Kind() != actor.System:
 		return fault.Errorf(fault.Forbidden, "products of the source %s are changed by the system alone: use managed", source)
 	}
@@ -262,17 +262,4 @@ func sameDefinition(a, b Definition) bool {
 	left, errLeft := json.Marshal(a)
 	right, errRight := json.Marshal(b)
 	return errLeft == nil && errRight == nil && reflect.DeepEqual(left, right)
-}
-
-// Management is the built-in product of the management API's permissions. It
-// has no upstream and no routes: it is not callable by itself.
-func Management() Definition {
-	return Definition{
-		Key: managementKey, Name: "Management", Prefix: "/management/v1", Visibility: Published,
-		SandboxAccess: Open, ProductionAccess: Open,
-		Permissions: []Permission{{
-			Key:         actor.ManagementPrefix + string(actor.TokenRead),
-			Description: "Introspect the access tokens of any client.", Assignable: ByOperator,
-		}},
-	}
 }

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"slices"
 	"strings"
@@ -112,8 +113,7 @@ func offered(by actor.Actor, live Product, grants []Grant) (p OfferedProduct, vi
 	p.Product = live
 	for _, environment := range []id.Environment{id.Sandbox, id.Production} {
 		granted := slices.ContainsFunc(grants, func(g Grant) bool { return g.Product == live.Definition.Key && g.Environment == environment })
-		reached := live.Definition.Reaches(environment) || live.Definition.Key == managementKey
-		if by.Organisation() != "" && reached && (granted || live.Definition.AccessIn(environment) == Open) {
+		if by.Organisation() != "" && live.Definition.Reaches(environment) && (granted || live.Definition.AccessIn(environment) == Open) {
 			p.Available = append(p.Available, environment)
 		}
 	}
@@ -223,6 +223,45 @@ func (r *Registry) Grants(ctx context.Context, by actor.Actor, filter GrantFilte
 		list = pageOf(l, found, func(g *Grant) position {
 			return position{key: g.Product + " " + string(g.Environment) + " " + string(g.Organisation)}
 		})
+		return err
+	})
+	return list, err
+}
+
+// ProductVersion is what an API product said at a time.
+type ProductVersion struct {
+	Definition Definition
+	Version    int64
+	CreatedAt  time.Time
+}
+
+func scanProductVersion(row scanner) (v ProductVersion, err error) {
+	var text []byte
+	var created int64
+	if err := row.Scan(&v.Version, &text, &created); err != nil {
+		return v, err
+	}
+	v.CreatedAt = fromMicros(created)
+	return v, json.Unmarshal(text, &v.Definition)
+}
+
+// ProductVersions lists the versions of an API product, newest first. It is
+// for the operator, who may change products.
+func (r *Registry) ProductVersions(ctx context.Context, by actor.Actor, key string, page Page) (list List[ProductVersion], err error) {
+	if err := may(by, actor.ProductWrite, ""); err != nil {
+		return list, err
+	}
+	l, err := r.list("versions", by, key, page, beforeNewest)
+	if err != nil {
+		return list, err
+	}
+	err = r.DB.View(ctx, func(tx *sqldb.Tx) error {
+		if _, err := loadProduct(ctx, tx, key); err != nil {
+			return err
+		}
+		found, err := rowsOf(ctx, tx, scanProductVersion, `SELECT version, definition, created_at FROM product_version WHERE product = $1 AND version < $2 ORDER BY version DESC LIMIT $3`,
+			key, l.after.number, l.fetch())
+		list = pageOf(l, found, func(v *ProductVersion) position { return position{number: v.Version} })
 		return err
 	})
 	return list, err

@@ -51,7 +51,8 @@ type Config struct {
 // Registry makes changes and answers questions. It is safe for concurrent use.
 type Registry struct {
 	Config
-	log journal.Log
+	log  journal.Log
+	once *once // nil: changes are made as often as they are asked for
 }
 
 // New returns a Registry over a migrated database.
@@ -83,7 +84,10 @@ type change struct {
 // a version that is no longer current fault.Conflict.
 func (r *Registry) Apply(ctx context.Context, by actor.Actor, edits ...Edit) error {
 	return r.DB.Update(ctx, func(tx *sqldb.Tx) error {
-		for _, edit := range edits {
+		if err := r.recall(ctx, tx, by); err != nil {
+			return err
+		}
+		for i, edit := range edits {
 			c := &change{Registry: r, tx: tx, by: by}
 			if err := edit.apply(ctx, c); err != nil {
 				return err
@@ -94,6 +98,11 @@ func (r *Registry) Apply(ctx context.Context, by actor.Actor, edits ...Edit) err
 			}{edit, c.before}
 			if err := r.log.Append(ctx, tx, by, c.event); err != nil {
 				return fault.Errorf(fault.Unavailable, "the change cannot be recorded, so it was not made; try again shortly: %w", err)
+			}
+			if i == 0 {
+				if err := r.remember(ctx, tx, by, c.event.Subject); err != nil {
+					return err
+				}
 			}
 		}
 		return nil
@@ -158,7 +167,7 @@ func isFree(err error, what string) error {
 // stale refuses an edit that was based on another version. 0 is based on none.
 func stale(base, version int64, what string) error {
 	if base != 0 && base != version {
-		return fault.Errorf(fault.Conflict, "%s was changed meanwhile (version %d, yours %d): look at it again and repeat", what, version, base)
+		return fault.New(fault.VersionStale, "%s was changed meanwhile (version %d, yours %d): look at it again and repeat", what, version, base)
 	}
 	return nil
 }

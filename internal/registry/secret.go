@@ -303,6 +303,22 @@ func (r *Registry) Secrets(ctx context.Context, by actor.Actor, key id.Client, f
 	return list, err
 }
 
+// Secret returns what is known of a client's secret.
+func (r *Registry) Secret(ctx context.Context, by actor.Actor, key id.Client, of id.Secret) (s Secret, err error) {
+	err = r.DB.View(ctx, func(tx *sqldb.Tx) error {
+		client, err := loadClient(ctx, tx, by, key)
+		if err != nil {
+			return err
+		}
+		if err := may(by, actor.ClientRead, client.Account); err != nil {
+			return err
+		}
+		s, err = loadSecret(ctx, tx, &client, of)
+		return err
+	})
+	return s, err
+}
+
 // Descendants returns the live secrets that were created with this one, or with
 // what it created, with their last use, for whoever decides about revoking it.
 func (r *Registry) Descendants(ctx context.Context, by actor.Actor, key id.Client, of id.Secret) (secrets []Secret, err error) {

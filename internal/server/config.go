@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -33,11 +34,14 @@ type Config struct {
 
 	KeyEncryptionKey KeyEncryptionKey `koanf:"key_encryption_key"`
 
-	APIListen       string         `koanf:"api_listen"`       // default 127.0.0.1:8080
-	DashboardListen string         `koanf:"dashboard_listen"` // default 127.0.0.1:8081
-	OpsListen       string         `koanf:"ops_listen"`       // default 127.0.0.1:8082
-	TLS             TLS            `koanf:"tls"`              // of the API and Dashboard listeners
-	TrustedProxies  []netip.Prefix `koanf:"trusted_proxies"`  // whose X-Forwarded-For counts; default none
+	APIListen       string `koanf:"api_listen"`       // default 127.0.0.1:8080
+	DashboardListen string `koanf:"dashboard_listen"` // default 127.0.0.1:8081
+	OpsListen       string `koanf:"ops_listen"`       // default 127.0.0.1:8082
+	// ManagementListen is where clients of the operator reach the management
+	// API; that of APIListen: there; default: nowhere.
+	ManagementListen string         `koanf:"management_listen"`
+	TLS              TLS            `koanf:"tls"`             // of the API and Dashboard listeners
+	TrustedProxies   []netip.Prefix `koanf:"trusted_proxies"` // whose X-Forwarded-For counts; default none
 
 	IssuerPath            string `koanf:"issuer_path"`            // default /auth/open
 	Scope                 string `koanf:"scope"`                  // default signicat-api
@@ -353,7 +357,7 @@ func (c *Config) check() error {
 	if len(c.TLS.ACME.Domains) > 0 && c.TLS.ACME.Folder == "" {
 		problem("tls.acme.folder: name a folder for the certificates")
 	}
-	for _, listen := range []string{c.APIListen, c.DashboardListen, c.OpsListen} {
+	for _, listen := range []string{c.APIListen, c.DashboardListen, c.OpsListen, cmp.Or(c.ManagementListen, c.APIListen)} {
 		if _, _, err := net.SplitHostPort(listen); err != nil {
 			problem("%q is no address to listen on: write host:port", listen)
 		}

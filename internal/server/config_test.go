@@ -107,7 +107,7 @@ func TestExampleShowsTheDefaults(t *testing.T) {
 	}
 	for _, c := range []*server.Config{&example, &config} { // what has no default, or says another one on purpose
 		c.PublicURL, c.DashboardURL, c.Database, c.KeyEncryptionKey, c.TLS, c.Products = "", "", "", server.KeyEncryptionKey{}, server.TLS{}, nil
-		c.APIListen, c.DashboardListen, c.TrustedProxies = "", "", nil
+		c.APIListen, c.DashboardListen, c.ManagementListen, c.TrustedProxies = "", "", "", nil
 	}
 	// Zero means these to the packages that use them.
 	config.MaxClients, config.MaxTokens, config.MaxConns, config.Signing.RotateEvery = access.DefaultMaxClients, access.DefaultMaxTokens, 8, 90*24*time.Hour

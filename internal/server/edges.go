@@ -13,6 +13,7 @@ import (
 
 	"github.com/doorward/doorward/internal/authserver"
 	"github.com/doorward/doorward/internal/gateway"
+	"github.com/doorward/doorward/internal/registry"
 	"github.com/doorward/doorward/internal/throttle"
 )
 
@@ -44,7 +45,8 @@ func (s *Server) newGateway(helpURL string, accessLog io.Writer) (*gateway.Gatew
 	}
 	return gateway.New(gateway.Config{
 		Access: s.access, AssertionSigner: s.keys.AssertionSigner, Issuer: s.issuer(), PublicURL: s.config.PublicURL, HelpURL: helpURL,
-		Now: s.now, Rand: rand.Reader, Log: s.log, AccessLog: accessLog, Metrics: metrics,
+		Local: map[string]gateway.Local{registry.ManagementKey: s.managementAPI.Serving(s.config.ManagementListen == s.config.APIListen)},
+		Now:   s.now, Rand: rand.Reader, Log: s.log, AccessLog: accessLog, Metrics: metrics,
 	})
 }
 

@@ -23,14 +23,30 @@ const (
 
 // Listeners are the sockets of a server, one per audience, so that a mistake
 // in one cannot expose another.
-type Listeners struct{ API, Dashboard, Ops net.Listener }
+type Listeners struct {
+	API, Dashboard, Ops net.Listener
+	Management          net.Listener // nil: it has none of its own
+}
+
+// all returns those that are open, in the order in which they are stopped.
+func (l *Listeners) all() (open []net.Listener) {
+	for _, listener := range []net.Listener{l.API, l.Dashboard, l.Management, l.Ops} {
+		if listener != nil {
+			open = append(open, listener)
+		}
+	}
+	return open
+}
 
 // Listen opens the sockets that the configuration names.
 func (c *Config) Listen(ctx context.Context) (l Listeners, err error) {
 	for _, open := range []struct {
 		listener *net.Listener
 		address  string
-	}{{&l.API, c.APIListen}, {&l.Dashboard, c.DashboardListen}, {&l.Ops, c.OpsListen}} {
+	}{{&l.API, c.APIListen}, {&l.Dashboard, c.DashboardListen}, {&l.Ops, c.OpsListen}, {&l.Management, c.ManagementListen}} {
+		if open.listener == &l.Management && (c.ManagementListen == "" || c.ManagementListen == c.APIListen) {
+			continue
+		}
 		if *open.listener, err = new(net.ListenConfig).Listen(ctx, "tcp", open.address); err != nil {
 			l.Close()
 			return Listeners{}, fmt.Errorf("listen on %s: %w; choose another address or stop what uses it", open.address, err)
@@ -41,10 +57,8 @@ func (c *Config) Listen(ctx context.Context) (l Listeners, err error) {
 
 // Close closes those that are open.
 func (l Listeners) Close() {
-	for _, listener := range []net.Listener{l.API, l.Dashboard, l.Ops} {
-		if listener != nil {
-			_ = listener.Close()
-		}
+	for _, listener := range l.all() {
+		_ = listener.Close()
 	}
 }
 
@@ -56,13 +70,13 @@ func (s *Server) Serve(ctx context.Context, l Listeners) error {
 		l.Close()
 		return err
 	}
-	servers := []*http.Server{
-		s.httpServer(l.API, s.api, secured),
-		s.httpServer(l.Dashboard, s.dashboard, secured),
-		s.httpServer(l.Ops, s.ops(), nil),
+	servers := []*http.Server{s.httpServer(l.API, s.api, secured), s.httpServer(l.Dashboard, s.dashboard, secured)}
+	if l.Management != nil {
+		servers = append(servers, s.httpServer(l.Management, s.management, secured))
 	}
+	servers = append(servers, s.httpServer(l.Ops, s.ops(), nil))
 	ended := make(chan error, len(servers))
-	for i, listener := range []net.Listener{l.API, l.Dashboard, l.Ops} {
+	for i, listener := range l.all() {
 		go func() { ended <- serve(servers[i], listener) }() // awaited below, one value each
 	}
 	jobs, stopJobs := context.WithCancel(context.WithoutCancel(ctx))
@@ -94,7 +108,8 @@ func (s *Server) shutdown(ctx context.Context, servers []*http.Server) error {
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.config.GraceTime)
 	defer cancel()
 	var stopping sync.WaitGroup
-	for _, server := range servers[:2] {
+	last := len(servers) - 1
+	for _, server := range servers[:last] {
 		stopping.Go(func() {
 			if server.Shutdown(grace) != nil {
 				s.log.Warn("calls were still in flight when the grace time ended", "grace_time", s.config.GraceTime)
@@ -103,7 +118,7 @@ func (s *Server) shutdown(ctx context.Context, servers []*http.Server) error {
 		})
 	}
 	stopping.Wait()
-	return servers[2].Close()
+	return servers[last].Close()
 }
 
 func (s *Server) httpServer(listener net.Listener, handler http.Handler, secured *tls.Config) *http.Server {

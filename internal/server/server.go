@@ -21,9 +21,12 @@ import (
 
 	"github.com/doorward/doorward/internal/access"
 	"github.com/doorward/doorward/internal/actor"
+	"github.com/doorward/doorward/internal/api"
 	"github.com/doorward/doorward/internal/authserver"
 	"github.com/doorward/doorward/internal/dashboard"
 	"github.com/doorward/doorward/internal/egress"
+	"github.com/doorward/doorward/internal/fault"
+	"github.com/doorward/doorward/internal/gateway"
 	"github.com/doorward/doorward/internal/jwt"
 	"github.com/doorward/doorward/internal/registry"
 	"github.com/doorward/doorward/internal/secret"
@@ -47,11 +50,14 @@ type Server struct {
 	access   *access.Access
 	webhooks *webhook.Dispatcher
 
-	api       http.Handler
-	dashboard http.Handler
-	metrics   *prometheus.Registry
-	ready     atomic.Bool
-	closers   []func() error // in reverse order
+	managementAPI *api.API
+
+	api        http.Handler
+	management http.Handler
+	dashboard  http.Handler
+	metrics    *prometheus.Registry
+	ready      atomic.Bool
+	closers    []func() error // in reverse order
 }
 
 // Open builds a server. On SQLite it brings the schema up to date and refuses
@@ -135,9 +141,14 @@ func (s *Server) openKeys(ctx context.Context) error {
 		Sealer: s.sealer, Targets: s.targets(),
 		MaxPermissionBytes: authserver.PermissionBudget(s.issuer(), s.config.PublicURL, s.config.Signing.Algorithm),
 	})
-	s.keys, err = signingkey.Open(ctx, signingkey.Config{
+	if s.keys, err = signingkey.Open(ctx, signingkey.Config{
 		DB: s.db, Sealer: s.sealer, Now: s.now, Rand: rand.Reader, Log: s.log,
 		Algorithm: s.config.Signing.Algorithm, RotateEvery: s.config.Signing.RotateEvery,
+	}); err != nil {
+		return err
+	}
+	s.managementAPI, err = api.New(api.Config{
+		Registry: s.registry, Keys: s.keys, Ignored: []string{s.config.AccountParameter, s.config.OrganisationParameter},
 	})
 	return err
 }
@@ -155,7 +166,7 @@ func (k KeyEncryptionKey) read() ([]byte, error) {
 
 // putProducts makes the configuration's products the live ones.
 func (s *Server) putProducts(ctx context.Context) error {
-	if err := s.registry.PutProducts(ctx, actor.NewSystem("start"), registry.Builtin, registry.Management()); err != nil {
+	if err := s.registry.PutProducts(ctx, actor.NewSystem("start"), registry.Builtin, s.managementAPI.Product()); err != nil {
 		return err
 	}
 	return s.registry.PutProducts(ctx, actor.NewSystem("config"), registry.Declared, s.config.Products...)
@@ -189,6 +200,8 @@ func (s *Server) openEdges(ctx context.Context) (err error) {
 	s.onClose(func() error { products.Close(); return nil })
 	s.dashboard = dashboard.New(dashboard.Config{Name: "Doorward", URL: s.config.DashboardURL})
 	s.api = behindProxies(s.config.TrustedProxies, apiDomain(tokens, products))
+	operators := products.Serving(map[string]gateway.Local{registry.ManagementKey: s.managementAPI.Serving(true)})
+	s.management = behindProxies(s.config.TrustedProxies, apiDomain(tokens, onlyManagement(operators, helpURL)))
 	if err := s.openWebhooks(); err != nil {
 		return err
 	}
@@ -219,6 +232,18 @@ func apiDomain(tokens *authserver.Server, products http.Handler) http.Handler {
 			return
 		}
 		products.ServeHTTP(w, r)
+	})
+}
+
+// onlyManagement refuses what is not of the management API: its listener has
+// nothing else to offer.
+func onlyManagement(management http.Handler, helpURL string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !strings.HasPrefix(r.RequestURI, "/management/") {
+			fault.WriteProblem(w, helpURL, "", fault.New(fault.ProductUnknown, "this listener answers the management API and the token service only"))
+			return
+		}
+		management.ServeHTTP(w, r)
 	})
 }
 

@@ -30,6 +30,7 @@ type Platform struct {
 	URL          string // of the API domain
 	DashboardURL string
 	OpsURL       string
+	OperatorURL  string // where clients of the operator call the management API
 	Server       *server.Server
 	Organisation id.Organisation
 	Sandbox      id.Account
@@ -67,7 +68,7 @@ func Start(t *testing.T, change ...func(*server.Config)) *Platform {
 	t.Helper()
 	folder := t.TempDir()
 	config := server.Config{
-		APIListen: "127.0.0.1:0", DashboardListen: "127.0.0.1:0", OpsListen: "127.0.0.1:0",
+		APIListen: "127.0.0.1:0", DashboardListen: "127.0.0.1:0", OpsListen: "127.0.0.1:0", ManagementListen: "127.0.0.1:0",
 		Database: "sqlite:" + filepath.Join(folder, "doorward.db"), AccessLog: "off",
 	}
 	config.KeyEncryptionKey.File = filepath.Join(folder, "key")
@@ -88,6 +89,15 @@ func Start(t *testing.T, change ...func(*server.Config)) *Platform {
 	return p
 }
 
+// On is a change for Start: the URL of a migrated database.
+func On(databaseURL string) func(*server.Config) {
+	return func(c *server.Config) { c.Database = databaseURL }
+}
+
+// OperatorsApart is a change for Start: clients of the operator call the
+// management API on a listener of its own, at OperatorURL.
+func OperatorsApart(c *server.Config) { c.ManagementListen = "localhost:0" }
+
 func (p *Platform) run(config server.Config) {
 	p.t.Helper()
 	listeners, err := config.Listen(p.t.Context())
@@ -99,7 +109,10 @@ func (p *Platform) run(config server.Config) {
 		scheme = "https://"
 	}
 	p.URL, p.DashboardURL = scheme+listeners.API.Addr().String(), scheme+listeners.Dashboard.Addr().String()
-	p.OpsURL = "http://" + listeners.Ops.Addr().String()
+	p.OpsURL, p.OperatorURL = "http://"+listeners.Ops.Addr().String(), p.URL
+	if listeners.Management != nil {
+		p.OperatorURL = scheme + listeners.Management.Addr().String()
+	}
 	if config.PublicURL == "" {
 		config.PublicURL = p.URL
 	}
