@@ -289,6 +289,7 @@ func (p *platform) cell(t *testing.T, o operation, by *caller, who, want string)
 	if letter(got.status) != want {
 		t.Fatalf("%d %s, want %s", got.status, got.body, want)
 	}
+	o.fits(t, got)
 	left := p.auditRecords(t, registry.Page{Limit: 5})
 	left = slices.DeleteFunc(left, func(r registry.AuditRecord) bool { return r.Seq <= before })
 	expected := 0
