@@ -53,6 +53,7 @@ var floors = map[string]int{
 	"resourceserver/resourceservertest": 2,
 
 	"internal/clienttest/specimen": 3,
+	"internal/clienttest/xoauth2":  3,
 	"internal/registry":            3,
 	"internal/signingkey":          3,
 	"internal/usage":               3,

@@ -83,7 +83,7 @@ func (p *platform) serveToken(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	request := &tokenRequest{path: r.URL.Path, form: r.PostForm}
-	request.id, request.secret, request.basic = r.BasicAuth()
+	request.id, request.secret, request.basic = basic(r)
 	p.mu.Lock()
 	request.at = p.now
 	p.asked = append(p.asked, request)
@@ -103,6 +103,18 @@ func (p *platform) serveToken(w http.ResponseWriter, r *http.Request) {
 		panic(http.ErrAbortHandler)
 	}
 	p.answer(w, n, request, answer)
+}
+
+// basic reads the credentials, whose halves are form-encoded (RFC 6749 §2.3.1); some
+// libraries encode more than they must, others nothing.
+func basic(r *http.Request) (id, secret string, ok bool) {
+	id, secret, ok = r.BasicAuth()
+	for _, half := range []*string{&id, &secret} {
+		if decoded, err := url.QueryUnescape(*half); err == nil {
+			*half = decoded
+		}
+	}
+	return id, secret, ok
 }
 
 func (p *platform) answer(w http.ResponseWriter, n int, request *tokenRequest, answer reply) {

@@ -15,7 +15,7 @@ import (
 
 const (
 	exitTime   = 10 * time.Second // from the end of its input until a client must have ended
-	answerTime = 40 * time.Second // for one answer
+	answerTime = 20 * time.Second // for one answer
 	maxLine    = 1 << 20
 )
 

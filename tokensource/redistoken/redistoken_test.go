@@ -63,6 +63,9 @@ func serve() error {
 				TokenURL: c.TokenURL, ClientID: c.ClientID, ClientSecret: tokensource.Secret(c.ClientSecret), Scopes: c.Scopes, Audience: c.Audience,
 				Timeout: time.Duration(c.RequestTimeout) * time.Millisecond, Now: clock.Now,
 			}
+			if c.AuthStyle == "post" {
+				config.AuthStyle = tokensource.AuthPost
+			}
 			if c.Redis != "" {
 				options, err := redis.ParseURL(c.Redis)
 				if err != nil {

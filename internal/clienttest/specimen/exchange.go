@@ -84,10 +84,12 @@ func (s *source) read(response *http.Response, body []byte, asked time.Time) (*t
 
 func (s *source) dated(value string, lifetime time.Duration, asked time.Time) *token {
 	fraction := 0.6 + 0.2*rand.Float64() //nolint:gosec // jitter
-	switch s.client.fault {
-	case RenewsWithoutJitter:
+	switch {
+	case s.client.fault == RenewsWithoutJitter:
 		fraction = 0.75
-	case RenewsAtExpiry:
+	case s.client.fault == KeepsTenSeconds && lifetime <= 10*time.Second:
+		return &token{value, asked, asked, asked}
+	case s.client.fault == RenewsAtExpiry:
 		return &token{value, asked.Add(lifetime), asked.Add(lifetime), asked.Add(lifetime)}
 	}
 	got := &token{

@@ -24,6 +24,7 @@ type Fault string
 // The faults, each named after what the client does.
 const (
 	RenewsAtExpiry       Fault = "renews at expiry"
+	KeepsTenSeconds      Fault = "takes tokens of less than 10 s for expired"
 	FliesEachAlone       Fault = "sends a request for each caller"
 	RenewsWithoutJitter  Fault = "renews at a fixed part of the life"
 	TrustsClaims         Fault = "reads the expiry from the token"
@@ -51,6 +52,7 @@ const (
 // Broken maps each fault to the one row that must fail because of it.
 var Broken = map[Fault]string{
 	RenewsAtExpiry:       "early renewal",
+	KeepsTenSeconds:      "short lives",
 	FliesEachAlone:       "one flight",
 	RenewsWithoutJitter:  "jitter",
 	TrustsClaims:         "clock skew",
