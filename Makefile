@@ -12,10 +12,10 @@ CHECK_MUTANTS := jwt-signature secret-compare jwt-expiry
 
 TYPESCRIPT := clients/typescript
 
-.PHONY: help build test test-typescript fuzz check format vet lint generated floors mutants check-mutants vuln vuln-public bench bench-clients generate clean
+.PHONY: help build test test-typescript e2e e2e-full fuzz check format vet lint generated floors mutants check-mutants vuln vuln-public bench bench-clients generate clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## build the product: build/doorward
 	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o build/doorward ./cmd/doorward
@@ -33,6 +33,12 @@ test-typescript: $(TYPESCRIPT)/node_modules/.package-lock.json ## build and test
 # What the lock file names, and no script of a package runs.
 $(TYPESCRIPT)/node_modules/.package-lock.json: $(TYPESCRIPT)/package.json $(TYPESCRIPT)/package-lock.json
 	cd $(TYPESCRIPT) && ../../scripts/node npm ci --ignore-scripts
+
+e2e: ## look at every page of the Dashboard in Chromium, once
+	scripts/browser bash -c 'cd e2e && go test -count=1 -timeout 8m ./...'
+
+e2e-full: ## the same in both themes and widths
+	scripts/browser bash -c 'cd e2e && go test -count=1 -timeout 30m ./... -full'
 
 fuzz: ## fuzz each target for 30 s, and a million mutated tokens
 	scripts/fuzz 30s

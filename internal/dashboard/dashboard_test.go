@@ -50,17 +50,18 @@ func answers(t *testing.T, c dashboard.Config) map[string]*httptest.ResponseReco
 	t.Helper()
 	h := dashboard.New(c)
 	return map[string]*httptest.ResponseRecorder{
-		"page":          request(t, h, "GET", "/help/errors"),
-		"head":          request(t, h, "HEAD", "/help/errors"),
-		"not found":     request(t, h, "GET", "/no/such/page"),
-		"wrong method":  request(t, h, "DELETE", "/help/errors"),
-		"cross-site":    request(t, h, "POST", "/theme", "Sec-Fetch-Site", "cross-site"),
-		"form":          post(t, h, "/theme", "theme=dark&back=/help"),
-		"not a form":    request(t, h, "POST", "/theme", "Content-Type", "text/plain"),
-		"styleguide":    request(t, h, "GET", "/styleguide"),
-		"redirect":      request(t, h, "GET", "/help//errors"),
-		"stylesheet":    request(t, h, "GET", assetPath(t, h, "app", "css")),
-		"missing asset": request(t, h, "GET", "/assets/app.000000000000.css"),
+		"page":           request(t, h, "GET", "/help/errors"),
+		"head":           request(t, h, "HEAD", "/help/errors"),
+		"not found":      request(t, h, "GET", "/no/such/page"),
+		"wrong method":   request(t, h, "DELETE", "/help/errors"),
+		"cross-site":     request(t, h, "POST", "/theme", "Sec-Fetch-Site", "cross-site"),
+		"form":           post(t, h, "/theme", "theme=dark&back=/help"),
+		"form to a page": post(t, h, "/help", "a=b"),
+		"not a form":     request(t, h, "POST", "/theme", "Content-Type", "text/plain"),
+		"styleguide":     request(t, h, "GET", "/styleguide"),
+		"redirect":       request(t, h, "GET", "/help//errors"),
+		"stylesheet":     request(t, h, "GET", assetPath(t, h, "app", "css")),
+		"missing asset":  request(t, h, "GET", "/assets/app.000000000000.css"),
 	}
 }
 

@@ -113,7 +113,7 @@ func (x *exchange) redirect(path string) error {
 // this host (RFC 6265bis, __Host-); a cookie of that kind needs https, so plain
 // http, which is for loopback, has the bare name.
 func (x *exchange) setCookie(name, value string, age time.Duration) {
-	c := &http.Cookie{
+	c := &http.Cookie{ //nolint:gosec // G124: Secure wherever there is https
 		Name: x.d.cookieName(name), Value: value, Path: "/", HttpOnly: true, Secure: x.d.https, SameSite: http.SameSiteLaxMode,
 		MaxAge: int(age.Seconds()),
 	}

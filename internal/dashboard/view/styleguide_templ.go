@@ -419,7 +419,7 @@ func Styleguide(p Page) templ.Component {
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
-				templ_7745c5c3_Err = field(Field{Name: "name", Label: "Name", Value: "billing", Error: "Another client here has that name: choose another.", Hint: "What the software is called that signs in.", Required: true}).Render(ctx, templ_7745c5c3_Buffer)
+				templ_7745c5c3_Err = field(Field{Name: "name", Label: "Name", Value: "billing", Autocomplete: "username", Error: "Another client here has that name: choose another.", Hint: "What the software is called that signs in.", Required: true}).Render(ctx, templ_7745c5c3_Buffer)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}

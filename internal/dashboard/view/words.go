@@ -27,9 +27,6 @@ func many(n int, noun string) string {
 // absolute writes a time in full, with its zone.
 func absolute(t time.Time) string { return t.UTC().Format("2 January 2006, 15:04 UTC") }
 
-// day writes a date.
-func day(t time.Time) string { return t.UTC().Format("2 January 2006") }
-
 // relative writes a time as people say it within a week, and in full beyond.
 func relative(t, now time.Time) string {
 	distance := now.Sub(t)
