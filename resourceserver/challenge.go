@@ -50,7 +50,7 @@ const retryAfter = int(retryInterval / 1e9) // seconds
 
 // Challenge answers a request with err: the status, the challenge of RFC 6750 §3 in
 // the realm, and a problem document (RFC 9457). A request without a token gets the
-// realm alone. An err that is not an *Error, and one with status 503, gets 503 and
+// realm alone, and one about another account no challenge. An err that is not an *Error, and one with status 503, gets 503 and
 // no challenge, for a new token would not help.
 func Challenge(w http.ResponseWriter, realm string, err error) {
 	refused, ok := errors.AsType[*Error](err)
@@ -58,9 +58,10 @@ func Challenge(w http.ResponseWriter, realm string, err error) {
 		refused = &Error{Status: http.StatusServiceUnavailable, Description: "the call cannot be decided now, try again later"}
 	}
 	header := w.Header()
-	if refused.Status == http.StatusServiceUnavailable {
+	switch {
+	case refused.Status == http.StatusServiceUnavailable:
 		header.Set("Retry-After", strconv.Itoa(retryAfter))
-	} else {
+	case refused.Status == http.StatusUnauthorized || refused.Code != "":
 		header.Set("WWW-Authenticate", refused.Challenge(realm))
 	}
 	header.Set("Cache-Control", "no-store")

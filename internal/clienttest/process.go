@@ -14,6 +14,7 @@ import (
 )
 
 const (
+	helloTime  = 60 * time.Second // for the first line
 	exitTime   = 10 * time.Second // from the end of its input until a client must have ended
 	answerTime = 20 * time.Second // for one answer
 	maxLine    = 1 << 20
@@ -79,6 +80,8 @@ func (s Subject) startProcess(ctx context.Context) (*process, error) {
 	}
 	lines := bufio.NewScanner(stdout)
 	lines.Buffer(nil, maxLine)
+	silent := time.AfterFunc(helloTime, func() { _ = cmd.Process.Kill() })
+	defer silent.Stop()
 	if !lines.Scan() || json.Unmarshal(lines.Bytes(), &p.hello) != nil || !p.hello.Ready {
 		p.kill()
 		return nil, fmt.Errorf("the client's first line %q is not the hello of the protocol; its standard error: %s", lines.Text(), p.stderr)

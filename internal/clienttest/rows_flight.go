@@ -14,11 +14,8 @@ func flightRows() []Row {
 	}
 }
 
-// shortly is how long the first request is held when others might join it.
-const shortly = 300 * time.Millisecond
-
-// holdFirst answers the first token request when a second has come, or shortly.
-func (t *trial) holdFirst() {
+// holdFirst answers the first token request when a second has come, or after the time.
+func (t *trial) holdFirst(shortly time.Duration) {
 	gate, open := t.hold()
 	t.platform.setGrant(func(n int, _ *tokenRequest) reply {
 		if n == 1 {
@@ -34,7 +31,7 @@ func (t *trial) holdFirst() {
 func oneFlight(t *trial) {
 	t.open("a")
 	waiting := t.sendTo(t.client, Command{Op: "token", Source: "a", Count: callers})
-	t.holdFirst()
+	t.holdFirst(300 * time.Millisecond)
 	t.good(t.await(waiting))
 	t.wantRequests(1, "of 500 callers")
 }
@@ -66,7 +63,7 @@ func timeout(t *trial) {
 		return reply{lifetime: 10 * time.Minute}
 	})
 	configuration := t.configuration("a")
-	configuration.RequestTimeout = 300
+	configuration.RequestTimeout = 1000
 	t.openWith(configuration)
 	t.noToken("a")
 	t.token("a")

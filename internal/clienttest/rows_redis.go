@@ -63,7 +63,7 @@ func sharedByRedis(t *trial) {
 	t.await(t.sendTo(other, configuration))
 	mine := t.sendTo(t.client, Command{Op: "token", Source: "a", Count: 250})
 	theirs := t.sendTo(other, Command{Op: "token", Source: "a", Count: 250})
-	t.holdFirst()
+	t.holdFirst(100 * time.Millisecond) // who waits for the lock does so for a second
 	one, two := t.good(t.await(mine)), t.good(t.await(theirs))
 	if t.err == nil && one != two {
 		t.failf("two processes have two tokens")
