@@ -11,6 +11,7 @@ TOOLS := build/tools
 CHECK_MUTANTS := jwt-signature secret-compare jwt-expiry
 
 TYPESCRIPT := clients/typescript
+TYPESCRIPT_API := internal/api/testdata/typescript
 
 .PHONY: help build test test-typescript e2e e2e-full fuzz check format vet lint generated floors mutants check-mutants vuln vuln-public bench bench-clients generate clean
 
@@ -26,13 +27,13 @@ test: ## run all tests with the race detector on all engines, then fuzz briefly
 	scripts/engines bash -o pipefail -c 'go test -race -timeout 8m -json ./... | tee build/test.json | build/testreport'
 	scripts/fuzz 20000x
 
-test-typescript: $(TYPESCRIPT)/node_modules/.package-lock.json ## build and test the TypeScript package (Node.js 20 or newer)
+test-typescript: $(TYPESCRIPT)/node_modules/.package-lock.json $(TYPESCRIPT_API)/node_modules/.package-lock.json ## build and test the TypeScript package (Node.js 20 or newer)
 	cd $(TYPESCRIPT) && ../../scripts/node npm run --silent build && npm test --silent
-	ENGINES=redis scripts/engines go test -race -tags typescript -run 'Typescript|QuickStartOfNode' ./$(TYPESCRIPT) ./cmd/doorward
+	ENGINES=redis scripts/engines go test -race -tags typescript -run 'Typescript|QuickStartOfNode' ./$(TYPESCRIPT) ./cmd/doorward ./internal/api
 
 # What the lock file names, and no script of a package runs.
-$(TYPESCRIPT)/node_modules/.package-lock.json: $(TYPESCRIPT)/package.json $(TYPESCRIPT)/package-lock.json
-	cd $(TYPESCRIPT) && ../../scripts/node npm ci --ignore-scripts
+%/node_modules/.package-lock.json: %/package.json %/package-lock.json
+	cd $* && $(CURDIR)/scripts/node npm ci --ignore-scripts
 
 e2e: ## look at every page of the Dashboard in Chromium, once
 	scripts/browser bash -c 'cd e2e && go test -count=1 -timeout 8m ./...'
@@ -81,6 +82,7 @@ vuln-public: $(TOOLS)/govulncheck ## look for vulnerable calls, with the public 
 	$(TOOLS)/govulncheck ./...
 
 bench: build ## run the benchmarks
+	scripts/engines go test -run '^$$' -bench ManyClients -benchtime 300x -timeout 20m ./internal/api
 	cd bench && go run .
 
 bench-clients: ## measure the Go client libraries beside x/oauth2 and a bare signature check

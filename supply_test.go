@@ -130,15 +130,16 @@ type lockFile struct {
 }
 
 func TestSUP05_npmPackagesAreTheOnesOfTheLockFile(t *testing.T) {
-	text, err := os.ReadFile("clients/typescript/package-lock.json")
-	if err != nil {
-		t.Fatal(err)
+	settings := map[string]string{"Makefile": "npm ci --ignore-scripts"}
+	for _, folder := range []string{"clients/typescript", "internal/api/testdata/typescript"} {
+		text, err := os.ReadFile(folder + "/package-lock.json")
+		if err != nil {
+			t.Fatal(err)
+		}
+		report(t, lockDefects(t, string(text)))
+		settings[folder+"/.npmrc"] = "ignore-scripts=true"
 	}
-	report(t, lockDefects(t, string(text)))
-	for file, want := range map[string]string{
-		"Makefile":                  "npm ci --ignore-scripts",
-		"clients/typescript/.npmrc": "ignore-scripts=true",
-	} {
+	for file, want := range settings {
 		if text, err := os.ReadFile(file); err != nil || !strings.Contains(string(text), want) {
 			t.Errorf("%s lacks %q, %v", file, want, err)
 		}

@@ -43,12 +43,12 @@ func each(t *testing.T, test func(t *testing.T, p *platform)) {
 	}
 }
 
-func start(t *testing.T, engine string) *platform {
+func start(t testing.TB, engine string) *platform {
 	t.Helper()
 	return seeded(t, servertest.Start(t, servertest.On(sqldbtest.URL(t, engine))))
 }
 
-func seeded(t *testing.T, running *servertest.Platform) *platform {
+func seeded(t testing.TB, running *servertest.Platform) *platform {
 	t.Helper()
 	p := &platform{Platform: running, httpClient: &http.Client{Transport: &http.Transport{}}}
 	t.Cleanup(p.httpClient.CloseIdleConnections)

@@ -49,21 +49,23 @@ func (f *ClientFilter) validate() error {
 // tokens; 0: never.
 const secretEnd = `CASE WHEN s.state = 'retiring' AND s.expires_at NOT BETWEEN 1 AND s.ends_at THEN s.ends_at ELSE s.expires_at END`
 
-// workingSecrets are those of a client that get tokens at the time $2.
-const workingSecrets = `client_secret s WHERE s.client_id = c.id AND s.organisation_id = c.organisation_id AND s.state IN ('active', 'retiring') AND ` + secretEnd + ` NOT BETWEEN 1 AND $2`
+// workingSecrets are those of a client that get tokens at the time $2. What
+// belongs to a client is found by the client alone, whose organisation was asked
+// for: an index of a whole organisation would be the worse way.
+const workingSecrets = `client_secret s WHERE s.client_id = c.id AND s.state IN ('active', 'retiring') AND ` + secretEnd + ` NOT BETWEEN 1 AND $2`
 
 const clientSummaryColumns = clientColumns + `,
-	COALESCE((SELECT string_agg(p.permission, ' ') FROM client_permission p WHERE p.client_id = c.id AND p.organisation_id = c.organisation_id), ''),
+	COALESCE((SELECT string_agg(p.permission, ' ') FROM client_permission p WHERE p.client_id = c.id), ''),
 	(SELECT count(*) FROM ` + workingSecrets + `),
 	COALESCE((SELECT min(NULLIF(` + secretEnd + `, 0)) FROM ` + workingSecrets + `), 0),
-	COALESCE((SELECT max(s.last_used_at) FROM client_secret s WHERE s.client_id = c.id AND s.organisation_id = c.organisation_id), 0)`
+	COALESCE((SELECT max(s.last_used_at) FROM client_secret s WHERE s.client_id = c.id), 0)`
 
 const clientSummaries = `SELECT ` + clientSummaryColumns + ` FROM client c WHERE organisation_id = $1 AND state <> 'deleted' AND (created_at, id) < ($3, $4)
 	AND CASE WHEN $5 = '' THEN TRUE ELSE $5 LIKE '%,' || account_id || ',%' END
 	AND search LIKE $6 ESCAPE '\' AND $7 IN ('', account_id) AND $8 IN ('', owner) AND $9 IN ('', state)
-	AND CASE WHEN $10 = '' THEN TRUE ELSE EXISTS (SELECT 1 FROM client_permission p WHERE p.client_id = c.id AND p.organisation_id = c.organisation_id AND substr(p.permission, 1, $11) = $10) END
-	AND CASE WHEN $12 = '' THEN TRUE ELSE EXISTS (SELECT 1 FROM client_permission p WHERE p.client_id = c.id AND p.organisation_id = c.organisation_id AND p.permission = $12) END
-	AND CASE WHEN CAST($13 AS BIGINT) = 0 THEN TRUE ELSE EXISTS (SELECT 1 FROM ` + workingSecrets + ` AND ` + secretEnd + ` BETWEEN 1 AND $13) END
+	AND CASE WHEN $10 = '' THEN TRUE ELSE id IN (SELECT p.client_id FROM client_permission p WHERE p.organisation_id = $1 AND p.permission BETWEEN $10 AND $11) END
+	AND CASE WHEN $12 = '' THEN TRUE ELSE id IN (SELECT p.client_id FROM client_permission p WHERE p.organisation_id = $1 AND p.permission = $12) END
+	AND CASE WHEN CAST($13 AS BIGINT) = 0 THEN TRUE ELSE id IN (SELECT s.client_id FROM client_secret s WHERE s.organisation_id = $1 AND s.state IN ('active', 'retiring') AND ` + secretEnd + ` BETWEEN $2 + 1 AND $13) END
 	ORDER BY created_at DESC, id DESC LIMIT $14`
 
 // Clients lists the clients of the actor's organisation that the actor may
@@ -80,15 +82,15 @@ func (r *Registry) Clients(ctx context.Context, by actor.Actor, filter ClientFil
 	if err != nil {
 		return list, err
 	}
-	product := filter.Product
-	if product != "" {
-		product += "."
+	first, last := "", ""
+	if filter.Product != "" {
+		first, last = filter.Product+".", filter.Product+"/" // the byte after the dot
 	}
 	err = r.DB.View(ctx, func(tx *sqldb.Tx) error {
 		found, err := rowsOf(ctx, tx, scanClientSummary, clientSummaries,
 			by.Organisation(), r.Now().UnixMicro(), l.after.number, l.after.key, readable,
 			containing(filter.Text), string(filter.Account), string(filter.Owner), string(filter.State),
-			product, len(product), filter.Permission, micros(filter.ExpiresBy), l.fetch())
+			first, last, filter.Permission, micros(filter.ExpiresBy), l.fetch())
 		list = pageOf(l, found, func(c *ClientSummary) position { return position{micros(c.CreatedAt), string(c.ID)} })
 		return err
 	})

@@ -25,7 +25,7 @@ import (
 // Platform is a running server with one organisation, two accounts and the
 // sample products behind it.
 type Platform struct {
-	t *testing.T
+	t testing.TB
 
 	URL          string // of the API domain
 	DashboardURL string
@@ -64,7 +64,7 @@ func (p *Platform) Logs() string {
 // Start starts a platform on a fresh SQLite database, or on what change sets
 // the configuration to. A PublicURL is kept, for a second node; else it is that
 // of the API listener. It stops with the test.
-func Start(t *testing.T, change ...func(*server.Config)) *Platform {
+func Start(t testing.TB, change ...func(*server.Config)) *Platform {
 	t.Helper()
 	folder := t.TempDir()
 	config := server.Config{

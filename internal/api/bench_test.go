@@ -1,0 +1,74 @@
+package api_test
+
+import (
+	"crypto/rand"
+	"fmt"
+	"net/http"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/doorward/doorward/internal/id"
+	"github.com/doorward/doorward/internal/registry"
+	"github.com/doorward/doorward/internal/secret"
+	"github.com/doorward/doorward/internal/sqldb/sqldbtest"
+)
+
+// The floor of a page of an account's 10,000 clients, as a caller sees it.
+const (
+	manyClients = 10_000
+	slowestPage = 20 * time.Millisecond // 95th percentile
+)
+
+func (p *platform) populate(t testing.TB) {
+	t.Helper()
+	for first := 0; first < manyClients; first += 250 {
+		var edits []registry.Edit
+		for n := first; n < first+250; n++ {
+			key, public := id.Client(fmt.Sprintf("sandbox-many-apple-%d", 100_000+n)), id.NewSecret(rand.Reader)
+			edits = append(edits, registry.CreateClient{ID: key, Account: p.Sandbox, Name: fmt.Sprint("Client number ", n)},
+				registry.AddPermissions{Client: key, Permissions: []string{"auth.sessions.create", "auth.sessions.read"}},
+				registry.AddSecret{Client: key, ID: public, Name: "first", Digest: secret.DigestOf(secret.NewPlaintext(string(public))), Expires: time.Now().Add(time.Duration(n+1) * time.Hour)})
+		}
+		p.Apply(edits...)
+	}
+}
+
+// BenchmarkListsOfManyClients fails when a page takes longer than the floor.
+// `make bench` runs it.
+func BenchmarkListsOfManyClients(b *testing.B) {
+	for _, engine := range sqldbtest.Engines() {
+		p := start(b, engine)
+		p.populate(b)
+		by := p.caller(b, p.Organisation, "", "management.client.read")
+		byAccount := p.caller(b, p.Organisation, p.Sandbox, "management.client.read")
+		middle := ""
+		for range 25 {
+			middle = "&cursor=" + decoded[struct{ Next string }](b, p.do(b, by, http.MethodGet, "/clients?limit=200"+middle, "")).Next
+		}
+		for _, c := range []struct {
+			name, path string
+			by         *caller
+		}{
+			{"first page", "/clients", by}, {"first page by a client of the account", "/clients", byAccount}, {"page of 200", "/clients?limit=200", by},
+			{"in the middle", "/clients?limit=200" + middle, by}, {"of an account", "/clients?account_id=" + string(p.Sandbox), by},
+			{"rare text", "/clients?text=NUMBER%20" + fmt.Sprint(manyClients/2), by}, {"text that is nowhere", "/clients?text=nowhere", by},
+			{"of a product", "/clients?product=auth&state=enabled", by}, {"of a product without", "/clients?product=echo", by}, {"that expire", "/clients?expires_by=" + time.Now().Add(10*time.Hour).UTC().Format(time.RFC3339), by},
+		} {
+			b.Run(engine+"/"+c.name, func(b *testing.B) {
+				var took []time.Duration
+				for b.Loop() {
+					began := time.Now()
+					p.do(b, c.by, http.MethodGet, c.path, "").has(b, c.path, http.StatusOK, "")
+					took = append(took, time.Since(began))
+				}
+				slices.Sort(took)
+				p95 := took[len(took)*95/100]
+				b.ReportMetric(float64(p95.Microseconds())/1000, "p95-ms")
+				if p95 > slowestPage && len(took) >= 100 {
+					b.Errorf("95 of 100 pages took up to %s, want %s", p95, slowestPage)
+				}
+			})
+		}
+	}
+}
