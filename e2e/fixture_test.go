@@ -14,6 +14,7 @@ func (p *product) fixtures(*testing.T) map[string][]fixture {
 	return map[string][]fixture{
 		"/help":        {{path: "/help", status: 200, heading: "Help"}},
 		"/help/errors": {{path: "/help/errors", status: 200, heading: "Error codes"}},
+		"/help/api":    {{path: "/help/api", status: 200, heading: "Management API"}},
 		"/help/keys":   {{path: "/help/keys", status: 200, heading: "Keys"}},
 		"/styleguide": {
 			{path: "/styleguide", status: 200, heading: "Style guide", primary: "Create client"},

@@ -33,6 +33,7 @@ func (d *dashboard) routes() []route {
 	return []route{
 		{"GET", "/{$}", d.root},
 		{"GET", "/help", d.help},
+		{"GET", "/help/api", d.helpAPI},
 		{"GET", "/help/errors", d.helpErrors},
 		{"GET", "/help/keys", d.helpKeys},
 		{"GET", "/styleguide", d.styleguide},
