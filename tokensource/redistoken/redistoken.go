@@ -14,6 +14,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -47,8 +48,7 @@ func (c *Cache) Fetch(
 		c.failed(err)
 		return fetch(ctx)
 	}
-	token, ok := c.load(ctx, e)
-	if ok && accept(token) {
+	if token, ok := c.load(ctx, e); ok && accept(token) {
 		return token, nil
 	}
 	owner := rand.Text()
@@ -65,7 +65,7 @@ func (c *Cache) Fetch(
 			return token, nil
 		}
 	}
-	token, err = fetch(ctx)
+	token, err := fetch(ctx)
 	if err == nil {
 		c.store(ctx, e, token)
 	}
@@ -79,41 +79,65 @@ func (c *Cache) Drop(ctx context.Context, key tokensource.Key, token string) {
 		c.failed(err)
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, operationTime)
-	defer cancel()
-	value, err := c.Client.Get(ctx, e.name).Result()
-	if err != nil {
-		c.failed(err)
-		return
-	}
-	if held, err := e.open(value); err == nil && held.AccessToken == token {
-		c.failed(deleteIfEqual.Run(ctx, c.Client, []string{e.name}, value).Err())
-	}
+	c.failed(within(ctx, func(ctx context.Context) error {
+		value, err := c.Client.Get(ctx, e.name).Result()
+		if err != nil {
+			return err
+		}
+		if held, err := e.open(value); err != nil || held.AccessToken != token {
+			return nil //nolint:nilerr // what cannot be read is not that token
+		}
+		return deleteIfEqual.Run(ctx, c.Client, []string{e.name}, value).Err()
+	}))
 }
 
 // deleteIfEqual deletes the key if it holds the value.
 var deleteIfEqual = redis.NewScript(`if redis.call("GET", KEYS[1]) == ARGV[1] then return redis.call("DEL", KEYS[1]) end return 0`)
 
-func (c *Cache) load(ctx context.Context, e *entry) (tokensource.Token, bool) {
+// within runs commands for no longer than operationTime. A client of go-redis minds
+// a context only if it was made to: then the goroutine goes on until the client's
+// own time-outs end it, and nobody waits for it.
+func within(ctx context.Context, commands func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, operationTime)
-	defer cancel()
-	var value *redis.StringCmd
-	var left *redis.DurationCmd
-	_, err := c.Client.Pipelined(ctx, func(p redis.Pipeliner) error {
-		value, left = p.Get(ctx, e.name), p.PTTL(ctx, e.name)
+	done := make(chan error, 1)
+	go func() {
+		defer cancel()
+		done <- commands(ctx)
+	}()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return fmt.Errorf("use Redis: %w", context.Cause(ctx))
+	}
+}
+
+func (c *Cache) load(ctx context.Context, e *entry) (tokensource.Token, bool) {
+	found := make(chan tokensource.Token, 1)
+	err := within(ctx, func(ctx context.Context) error {
+		var value *redis.StringCmd
+		var left *redis.DurationCmd
+		_, err := c.Client.Pipelined(ctx, func(p redis.Pipeliner) error {
+			value, left = p.Get(ctx, e.name), p.PTTL(ctx, e.name)
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		held, err := e.open(value.Val())
+		if err != nil {
+			return err
+		}
+		lifetime := time.Duration(held.Lifetime) * time.Millisecond
+		found <- tokensource.Token{Value: held.AccessToken, Lifetime: lifetime, Left: min(left.Val(), lifetime)}
 		return nil
 	})
 	if err != nil {
 		c.failed(err)
 		return tokensource.Token{}, false
 	}
-	held, err := e.open(value.Val())
-	if err != nil {
-		c.failed(err)
-		return tokensource.Token{}, false
-	}
-	lifetime := time.Duration(held.Lifetime) * time.Millisecond
-	return tokensource.Token{Value: held.AccessToken, Lifetime: lifetime, Left: min(left.Val(), lifetime)}, left.Val() > 0
+	token := <-found
+	return token, token.Left > 0
 }
 
 func (c *Cache) store(ctx context.Context, e *entry, token tokensource.Token) {
@@ -121,19 +145,18 @@ func (c *Cache) store(ctx context.Context, e *entry, token tokensource.Token) {
 	if left <= 0 {
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, operationTime)
-	defer cancel()
 	value, err := e.seal(content{AccessToken: token.Value, Lifetime: token.Lifetime.Milliseconds()})
-	if err == nil {
-		err = c.Client.Set(ctx, e.name, value, left).Err()
+	if err != nil {
+		c.failed(err)
+		return
 	}
-	c.failed(err)
+	c.failed(within(ctx, func(ctx context.Context) error { return c.Client.Set(ctx, e.name, value, left).Err() }))
 }
 
 func (c *Cache) lock(ctx context.Context, e *entry, owner string) (bool, error) {
-	ctx, cancel := context.WithTimeout(ctx, operationTime)
-	defer cancel()
-	err := c.Client.SetArgs(ctx, e.lock, owner, redis.SetArgs{Mode: "NX", TTL: lockTime}).Err()
+	err := within(ctx, func(ctx context.Context) error {
+		return c.Client.SetArgs(ctx, e.lock, owner, redis.SetArgs{Mode: "NX", TTL: lockTime}).Err()
+	})
 	if errors.Is(err, redis.Nil) {
 		return false, nil
 	}
@@ -143,9 +166,9 @@ func (c *Cache) lock(ctx context.Context, e *entry, owner string) (bool, error) 
 
 // unlock releases the lock if it still is the owner's.
 func (c *Cache) unlock(ctx context.Context, e *entry, owner string) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), operationTime)
-	defer cancel()
-	c.failed(deleteIfEqual.Run(ctx, c.Client, []string{e.lock}, owner).Err())
+	c.failed(within(context.WithoutCancel(ctx), func(ctx context.Context) error {
+		return deleteIfEqual.Run(ctx, c.Client, []string{e.lock}, owner).Err()
+	}))
 }
 
 // poll waits for the token that the lock's owner fetches.

@@ -3,6 +3,7 @@ package redistoken_test
 import (
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"slices"
 	"sync"
@@ -123,6 +124,23 @@ func TestRedisThatIsAwayIsReportedAndDoneWithout(t *testing.T) {
 	defer mu.Unlock()
 	if len(reported) == 0 {
 		t.Error("nobody was told that Redis is away")
+	}
+}
+
+// A Redis that takes connections and never answers, and a client that would wait
+// for it for ever.
+func TestRedisThatIsSilentHoldsNobodyUp(t *testing.T) {
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	client := redis.NewClient(&redis.Options{Addr: listener.Addr().String(), ReadTimeout: -1, WriteTimeout: -1, MaxRetries: -1})
+	defer client.Close()
+	key := tokensource.Key{TokenURL: "https://api.example.com/t", ClientID: "c", Secret: "s"}
+	got, err := (&redistoken.Cache{Client: client}).Fetch(t.Context(), key, func(tokensource.Token) bool { return true }, fetched("fresh"))
+	if err != nil || got.Value != "fresh" {
+		t.Errorf("Fetch = %q, %v, want the server's token", got.Value, err)
 	}
 }
 
