@@ -3,24 +3,19 @@ package gateway
 import (
 	"errors"
 	"net/http"
-	"net/http/httputil"
 	"net/netip"
-	"net/url"
 	"time"
 
 	"github.com/doorward/doorward/internal/access"
 	"github.com/doorward/doorward/internal/fault"
 )
 
-// call is one call on its way. It is used again for others, with its proxy, so
-// that the proxy's functions know their call without a context value. Nothing
-// may keep a call after ServeHTTP.
+// call is one call on its way. It is used again for others. Nothing may keep a
+// call after ServeHTTP.
 type call struct {
 	gateway *Gateway
-	proxy   httputil.ReverseProxy
 	random  randomness
 	line    []byte // of the access log
-	target  url.URL
 	progress
 }
 
@@ -28,9 +23,7 @@ type call struct {
 type progress struct {
 	answer   http.ResponseWriter
 	incoming *http.Request
-	outgoing http.Request   // incoming, as the proxy gets it: without its header
 	body     *requestBody   // nil: there is none
-	waiting  bool           // for the upstream's header
 	response *http.Response // of the upstream, once its header has come
 
 	peer     netip.Addr
@@ -48,16 +41,8 @@ type progress struct {
 	code     fault.Code    // why the upstream's answer is not the caller's; empty when it is
 	sent     int64         // bytes of the body
 	unread   bool          // the answer began before the body's end
+	lingers  bool          // the rest of the body is read for a moment
 	complete bool
-}
-
-func newCall(g *Gateway) *call {
-	c := &call{gateway: g}
-	c.proxy = httputil.ReverseProxy{
-		Rewrite: c.rewrite, Transport: c, ModifyResponse: c.filter, ErrorHandler: c.fail,
-		BufferPool: g.buffers, ErrorLog: g.errorLog,
-	}
-	return c
 }
 
 func (c *call) begin(w http.ResponseWriter, r *http.Request) {
@@ -112,35 +97,18 @@ func (c *call) answerLocally() {
 	}
 }
 
-// forward sends the call to its upstream, and the answer back.
-func (c *call) forward() {
-	c.outgoing = *c.incoming
-	c.outgoing.Header, c.outgoing.Trailer, c.outgoing.URL = nil, nil, &c.target
-	if c.incoming.ContentLength != 0 {
-		c.body = &requestBody{ReadCloser: c.incoming.Body}
-		c.outgoing.Body = c.body
-	}
-	c.proxy.FlushInterval = 0
-	c.waiting = true
-	c.proxy.ServeHTTP(c, &c.outgoing)
-	c.filterTrailers()
-	if c.unread {
-		c.readNoMore()
-	}
-}
-
 // refuse answers in place of the upstream.
 func (c *call) refuse(err error) {
 	c.gateway.report(c.incoming.Context(), c, err)
 	h := c.answer.Header()
 	h[requestIDHeader] = c.trace.ids()
-	unread := c.bodyIsUnread(h)
+	c.unread = c.bodyIsUnread(h)
 	c.code = fault.InternalError
 	if e, ok := errors.AsType[*fault.Error](err); ok {
 		c.code = e.Code
 	}
 	fault.WriteProblem(c, c.gateway.HelpURL, c.traceID(), err)
-	if unread {
+	if c.unread {
 		c.readNoMore()
 	}
 }
@@ -165,14 +133,21 @@ const unreadBody = 500 * time.Millisecond
 // readNoMore sends the answer and leaves the rest of the body to net/http, for
 // a moment. A read that is under way would make it wait without a limit.
 func (c *call) readNoMore() {
+	c.lingers = true
 	connection := http.NewResponseController(c.answer)
 	if c.body != nil {
 		_ = connection.Flush() // fails when the caller is gone
 	}
 	_ = connection.SetReadDeadline(time.Now().Add(unreadBody)) // not supported: then the server's own limit holds
-	if c.body != nil {
-		c.body.stop()
+}
+
+// leaveBody lets nobody read the caller's body any longer: the transport may
+// still do so when the answer has come early or broke off.
+func (c *call) leaveBody() {
+	if !c.lingers && !c.body.ended.Load() {
+		_ = http.NewResponseController(c.answer).SetReadDeadline(time.Now()) // ends a read that is under way
 	}
+	c.body.stop()
 }
 
 // end writes the call down and makes it ready for another. A call that was

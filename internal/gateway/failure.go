@@ -16,8 +16,7 @@ const (
 
 // fail answers when the upstream did not. The cause, which may hold its
 // address, is for the log.
-func (c *call) fail(_ http.ResponseWriter, _ *http.Request, cause error) {
-	c.waiting = false
+func (c *call) fail(cause error) {
 	if c.incoming.Context().Err() != nil {
 		panic(http.ErrAbortHandler) // to return would send an empty 200
 	}

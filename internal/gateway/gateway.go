@@ -17,7 +17,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"log"
 	"log/slog"
 	"net/http"
 	"net/netip"
@@ -67,13 +66,12 @@ type Gateway struct {
 	forwarded  forwardedAs
 	identities *identities
 	calls      sync.Pool
-	buffers    buffers
-	errorLog   *log.Logger
+	buffers    sync.Pool // of *[copyBuffer]byte
 
 	bound     atomic.Pointer[map[*registry.Definition]*product]
-	binding   sync.Mutex // held to replace bound and to use upstreams
-	upstreams map[string]*http.Transport
-	nowhere   *route // of calls that no product answers
+	binding   sync.Mutex             // held to replace bound and to use upstreams
+	upstreams map[string]*transports // by product
+	nowhere   *route                 // of calls that no product answers
 }
 
 // New returns a Gateway. PublicURL must be a URL.
@@ -91,14 +89,13 @@ func New(config Config) (*Gateway, error) {
 	g := &Gateway{
 		Config:    config,
 		forwarded: forwardedAs{host: []string{public.Host}, proto: []string{public.Scheme}},
-		buffers:   newBuffers(),
-		errorLog:  slog.NewLogLogger(config.Log.Handler(), slog.LevelWarn),
-		upstreams: map[string]*http.Transport{},
+		buffers:   sync.Pool{New: func() any { return new([copyBuffer]byte) }},
+		upstreams: map[string]*transports{},
 	}
 	g.identities = newIdentities(config.Issuer, config.AssertionSigner)
 	g.nowhere = newRoute("", nil)
 	g.bound.Store(&map[*registry.Definition]*product{})
-	g.calls.New = func() any { return newCall(g) }
+	g.calls.New = func() any { return &call{gateway: g} }
 	return g, nil
 }
 
@@ -132,7 +129,7 @@ func (g *Gateway) Close() {
 	g.binding.Lock()
 	defer g.binding.Unlock()
 	for _, t := range g.upstreams {
-		t.CloseIdleConnections()
+		t.close()
 	}
 }
 

@@ -87,20 +87,29 @@ func ofCallerX(name string) bool {
 // ofUpstream reports whether a header or trailer of an upstream's answer passes
 // to the caller. What does not: our namespace, and what speaks for the whole
 // API domain instead of this one answer: Strict-Transport-Security, Alt-Svc,
-// Clear-Site-Data and key pins. Set-Cookie has a rule of its own, see
-// [keepCookie]; the proxy has removed what belongs to one connection.
+// Clear-Site-Data and key pins; nor what belongs to one connection (RFC 9110
+// §7.6.1). Set-Cookie has a rule of its own, see [keepCookie].
 func ofUpstream(name string) bool {
 	switch plain(name[0]) {
 	case 'a':
 		return !is(name, "alt-svc")
 	case 'c':
-		return !is(name, "clear-site-data")
+		return !is(name, "clear-site-data") && !is(name, "connection")
 	case 'd':
 		return !begins(name, namespace)
+	case 'k':
+		return !is(name, "keep-alive")
 	case 'p':
-		return !begins(name, "public-key-pins")
+		return !begins(name, "public-key-pins") && !is(name, "proxy-connection") && !is(name, "proxy-authenticate") && !is(name, "proxy-authorization")
 	case 's':
 		return !is(name, "strict-transport-security")
+	case 't':
+		return !is(name, "te") && !is(name, "trailer") && !is(name, "transfer-encoding")
+	case 'u':
+		return !is(name, "upgrade")
 	}
 	return true
 }
+
+// ofUpstreamTrailer reports whether a trailer passes to the caller.
+func ofUpstreamTrailer(name string) bool { return ofUpstream(name) && !is(name, "set-cookie") }

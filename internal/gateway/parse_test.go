@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"net/http"
-	"net/http/httputil"
 	"strconv"
 	"strings"
 	"testing"
@@ -70,15 +69,19 @@ func FuzzForwardedTarget(f *testing.F) {
 		c.trace.parent = strings.Repeat("0", parentLength)
 		c.product = &product{upstreams: map[id.Environment]*upstream{id.Sandbox: {scheme: "http", host: "upstream.example", base: base}}}
 		c.decision = access.Decision{Path: target.Stripped(0), RawQuery: target.RawQuery(), Environment: id.Sandbox}
-		out := in.Clone(t.Context())
-		c.rewrite(&httputil.ProxyRequest{In: in, Out: out})
-		var wire bytes.Buffer
-		if err := out.Write(&wire); err != nil {
+		var general bytes.Buffer
+		if err := c.request(c.upstreamOf()).Write(&general); err != nil {
 			t.Fatal(err)
 		}
-		line, _, _ := strings.Cut(wire.String(), "\r\n")
-		if want := "GET " + base + raw + " HTTP/1.1"; line != want {
-			t.Errorf("sent %q, want %q", line, want)
+		var direct connection
+		if err := direct.compose(c); err != nil {
+			t.Fatal(err)
+		}
+		for _, wire := range []string{general.String(), string(direct.head)} {
+			line, _, _ := strings.Cut(wire, "\r\n")
+			if want := "GET " + base + raw + " HTTP/1.1"; line != want {
+				t.Errorf("sent %q, want %q", line, want)
+			}
 		}
 	})
 }

@@ -3,7 +3,7 @@ package gateway
 import (
 	"io"
 	"net/http"
-	"net/http/httputil"
+	"net/url"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -13,82 +13,96 @@ import (
 // the caller sent.
 type forwardedAs struct{ host, proto []string }
 
-// rewrite makes the request to the upstream. The proxy has taken nothing over
-// from the caller's header: what passes is chosen here.
-func (c *call) rewrite(r *httputil.ProxyRequest) {
-	u := c.upstreamOf()
+// request is the call as [http.Transport] takes it. It may be held there for
+// longer than the call lasts.
+func (c *call) request(u *upstream) *http.Request {
+	r := new(*c.incoming)
 	// Opaque and not Path: net/url would write some escapes differently.
-	r.Out.URL.Scheme, r.Out.URL.Host, r.Out.URL.Opaque = u.scheme, u.host, u.base+c.decision.Path
-	r.Out.URL.RawQuery = c.decision.RawQuery
-	r.Out.URL.ForceQuery = c.decision.RawQuery == "" && strings.HasSuffix(c.incoming.RequestURI, "?")
-	r.Out.Host = ""
-	r.Out.Header = c.header()
+	r.URL = &url.URL{Scheme: u.scheme, Host: u.host, Opaque: u.base + c.decision.Path, RawQuery: c.decision.RawQuery, ForceQuery: c.emptyQuery()}
+	r.Host, r.RequestURI, r.Trailer, r.Close = "", "", nil, false
+	r.Header = make(http.Header, len(c.incoming.Header)+14)
+	c.passHeaders(func(name string, values []string) { r.Header[name] = values })
+	if r.Header["User-Agent"] == nil {
+		r.Header["User-Agent"] = []string{""} // else Go adds its own
+	}
+	r.Body = nil
+	if c.body != nil {
+		r.Body = c.body
+	}
+	return r
+}
+
+// emptyQuery says whether the target ends in a question mark.
+func (c *call) emptyQuery() bool {
+	return c.decision.RawQuery == "" && strings.HasSuffix(c.incoming.RequestURI, "?")
 }
 
 func (c *call) upstreamOf() *upstream { return c.product.upstreams[c.decision.Environment] }
 
-// header is what the upstream gets: the caller's, less what only we may say,
-// then ours. Values are shared with the caller's header, which nobody changes.
-func (c *call) header() http.Header {
+// passHeaders calls add with each header that the upstream gets: the caller's,
+// less what only we may say, then ours. Values are shared with the caller's
+// header, which nobody changes.
+func (c *call) passHeaders(add func(name string, values []string)) {
 	in := c.incoming.Header
-	out := make(http.Header, len(in)+14)
+	listed := in["Connection"]
 	for name, values := range in {
-		if ofCaller(name) {
-			out[name] = values
+		if !ofCaller(name) || isListed(listed, name) {
+			continue
 		}
-	}
-	if cookies := in["Cookie"]; cookies != nil {
-		if out["Cookie"] = withoutDashboardCookies(cookies); out["Cookie"] == nil {
-			delete(out, "Cookie")
+		if name == "Cookie" {
+			values = withoutDashboardCookies(values)
 		}
-	}
-	for _, listed := range in["Connection"] {
-		dropListed(out, listed)
+		if values != nil {
+			add(name, values)
+		}
 	}
 	if te := in["Te"]; te != nil && acceptsTrailers(te) {
-		out["Te"] = []string{"trailers"}
+		add("Te", []string{"trailers"})
 	}
-	c.setOurs(out)
-	return out
+	c.passOurs(add)
 }
 
-// setOurs adds what the upstream may believe.
-func (c *call) setOurs(out http.Header) {
-	own := &[4]string{c.trace.parent, c.trace.id(), c.peerText, ""}
-	out["Traceparent"] = own[0:1:1]
-	out[requestIDHeader] = own[1:2:2]
+// passOurs adds what the upstream may believe.
+func (c *call) passOurs(add func(name string, values []string)) {
+	own := &[3]string{c.trace.parent, c.trace.id(), c.peerText}
+	add("Traceparent", own[0:1:1])
+	add(requestIDHeader, own[1:2:2])
 	if c.trace.state != nil {
-		out["Tracestate"] = c.trace.state
+		add("Tracestate", c.trace.state)
 	}
 	if c.peerText != "" {
-		out["X-Forwarded-For"] = own[2:3:3]
+		add("X-Forwarded-For", own[2:3:3])
 	}
-	out["X-Forwarded-Host"], out["X-Forwarded-Proto"] = c.gateway.forwarded.host, c.gateway.forwarded.proto
-	if _, sent := out["User-Agent"]; !sent {
-		out["User-Agent"] = own[3:4:4] // else Go adds its own
+	add("X-Forwarded-Host", c.gateway.forwarded.host)
+	add("X-Forwarded-Proto", c.gateway.forwarded.proto)
+	i := c.identity
+	if i == nil {
+		return
 	}
-	if i := c.identity; i != nil {
-		set(out, "Doorward-Client-Id", i.client)
-		set(out, "Doorward-Account-Id", i.account)
-		set(out, "Doorward-Organisation-Id", i.organisation)
-		set(out, "Doorward-Sandbox", i.sandbox)
-		set(out, "Doorward-Permissions", i.permissions)
-		set(out, "Doorward-Assertion", i.assertion)
+	for _, header := range [...]struct {
+		name   string
+		values []string
+	}{
+		{"Doorward-Client-Id", i.client}, {"Doorward-Account-Id", i.account}, {"Doorward-Organisation-Id", i.organisation},
+		{"Doorward-Sandbox", i.sandbox}, {"Doorward-Permissions", i.permissions}, {"Doorward-Assertion", i.assertion},
+	} {
+		if header.values != nil {
+			add(header.name, header.values)
+		}
 	}
 }
 
-func set(header http.Header, name string, values []string) {
-	if values != nil {
-		header[name] = values
+// isListed says whether a Connection header names the header (RFC 9110 §7.6.1).
+// Ours are not asked about, so it cannot remove them.
+func isListed(connection []string, name string) bool {
+	for _, listed := range connection {
+		for option := range strings.SplitSeq(listed, ",") {
+			if strings.EqualFold(strings.Trim(option, " \t"), name) {
+				return true
+			}
+		}
 	}
-}
-
-// dropListed removes the headers that a Connection header names (RFC 9110
-// §7.6.1). Ours are not there yet, so it cannot remove them.
-func dropListed(header http.Header, listed string) {
-	for name := range strings.SplitSeq(listed, ",") {
-		header.Del(strings.Trim(name, " \t"))
-	}
+	return false
 }
 
 func acceptsTrailers(te []string) bool {

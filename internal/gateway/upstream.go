@@ -32,6 +32,21 @@ type upstream struct {
 	scheme, host string
 	base         string // path before that of each call, without a slash at its end
 	transport    *http.Transport
+	direct       *direct // for calls without a body; nil: the transport takes them too
+}
+
+// transports are how a product's upstreams are reached. They outlive the
+// product's versions, with their connections.
+type transports struct {
+	general *http.Transport
+	direct  map[string]*direct // by host
+}
+
+func (t *transports) close() {
+	t.general.CloseIdleConnections()
+	for _, d := range t.direct {
+		d.close()
+	}
 }
 
 // product returns what belongs to a definition. Definitions are replaced when
@@ -59,11 +74,13 @@ func (g *Gateway) bind(definition *registry.Definition) *product {
 	for i := range definition.Routes {
 		p.routes[&definition.Routes[i]] = newRoute(definition.Key, &definition.Routes[i])
 	}
-	transport := g.upstreams[definition.Key]
-	if transport == nil {
-		transport = g.newTransport()
-		g.upstreams[definition.Key] = transport
+	known := g.upstreams[definition.Key]
+	if known == nil {
+		known = &transports{general: g.newTransport()}
+		g.upstreams[definition.Key] = known
 	}
+	before := known.direct
+	known.direct = map[string]*direct{}
 	for environment, text := range definition.Upstreams {
 		target, err := url.Parse(text)
 		if err != nil {
@@ -73,15 +90,44 @@ func (g *Gateway) bind(definition *registry.Definition) *product {
 		if base != "" {
 			base = "/" + base
 		}
-		p.upstreams[environment] = &upstream{scheme: target.Scheme, host: target.Host, base: base, transport: transport}
+		p.upstreams[environment] = &upstream{scheme: target.Scheme, host: target.Host, base: base, transport: known.general, direct: g.directTo(target, known.direct, before)}
+	}
+	for host, d := range before {
+		if known.direct[host] == nil {
+			d.close()
+		}
 	}
 	return p
 }
 
+// directTo returns the way to an upstream in clear HTTP, from before if there
+// was one, and notes it in now; nil for others.
+func (g *Gateway) directTo(target *url.URL, now, before map[string]*direct) *direct {
+	if target.Scheme != "http" {
+		return nil
+	}
+	d := now[target.Host]
+	if d == nil {
+		d = before[target.Host]
+	}
+	if d == nil {
+		port := target.Port()
+		if port == "" {
+			port = "80"
+		}
+		d = &direct{address: net.JoinHostPort(target.Hostname(), port), dial: g.dialer().DialContext, timeout: g.HeaderTimeout}
+	}
+	now[target.Host] = d
+	return d
+}
+
+func (g *Gateway) dialer() *net.Dialer {
+	return &net.Dialer{Timeout: g.DialTimeout, KeepAlive: 30 * time.Second}
+}
+
 func (g *Gateway) newTransport() *http.Transport {
-	dialer := &net.Dialer{Timeout: g.DialTimeout, KeepAlive: 30 * time.Second}
 	return &http.Transport{
-		DialContext:            dialer.DialContext, // and no proxy from the environment
+		DialContext:            g.dialer().DialContext, // and no proxy from the environment
 		TLSHandshakeTimeout:    g.DialTimeout,
 		ResponseHeaderTimeout:  g.HeaderTimeout,
 		ExpectContinueTimeout:  continueWait,
