@@ -922,7 +922,7 @@ func Styleguide(p Page) templ.Component {
 					}()
 				}
 				ctx = templ.InitializeContext(ctx)
-				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 50, "<div class=\"secret\"><output id=\"g-secret\" class=\"mono\">dw_s_0123456789ab_ThisIsASampleAndOpensNothing0000000</output><div class=\"row\">")
+				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 50, "<div class=\"secret\"><output id=\"g-secret\" class=\"mono\">dw_s_0123456789ab_this-is-a-sample-and-opens-nothing</output><div class=\"row\">")
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
