@@ -137,7 +137,7 @@ func newFixture(t testing.TB, db *sqldb.DB) *fixture {
 		t.Fatal(err)
 	}
 	f.Registry = registry.New(registry.Config{DB: db, Now: f.clock.Now, Rand: rand.Reader, Mint: mint, IssuerPath: "/auth/open"})
-	f.operator = actor.NewPerson("p-operator", "", "s-operator", actor.RoleGrant{Role: actor.OperatorAdmin})
+	f.operator = actor.NewPerson("p-operator", "", "s-operator", actor.RoleGrant{Role: actor.OperatorAdmin}).Proven(actor.Proof{SecondFactor: true, Recent: true, Verified: true})
 	for _, d := range testProducts() {
 		f.must(f.operator, registry.PutProduct{Definition: d, Source: registry.Managed})
 	}

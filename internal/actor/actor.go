@@ -33,6 +33,7 @@ type Actor struct {
 	organisation id.Organisation
 	operator     bool
 	grants       []grant
+	proof        Proof
 	address      netip.Addr
 	requestID    string
 }
@@ -48,8 +49,18 @@ type grant struct {
 
 // RoleGrant is a role held on an organisation (no account) or on one account.
 type RoleGrant struct {
-	Role    Role
-	Account id.Account
+	Role    Role       `json:"role"`
+	Account id.Account `json:"account,omitempty"`
+}
+
+// Proof is what a person and their session have shown beyond a password. The
+// zero Proof is the least: it reaches nothing in production.
+type Proof struct {
+	SecondFactor bool         // the session came with the person's second factor
+	Recent       bool         // password, and factor if there is one, were given minutes ago
+	Verified     bool         // the person's e-mail address is theirs
+	SandboxOnly  bool         // the organisation has no production account
+	Sandboxes    []id.Account // its sandbox accounts
 }
 
 // NewSystem returns an Actor for a job of the system itself, which may do
@@ -61,12 +72,19 @@ func NewSystem(job string) Actor {
 // NewPerson returns a person acting in an organisation with the roles they
 // hold there. Roles of the operator count at operator level and in every
 // organisation, others in this one only.
-func NewPerson(person string, organisation id.Organisation, session string, roles ...RoleGrant) Actor {
-	a := Actor{kind: Person, name: person, credential: session, organisation: organisation}
+func NewPerson(person id.Person, organisation id.Organisation, session string, roles ...RoleGrant) Actor {
+	a := Actor{kind: Person, name: string(person), credential: session, organisation: organisation}
 	for _, g := range roles {
-		a.operator = a.operator || g.Role.operator()
-		a.grants = append(a.grants, grant{g.Role.Abilities(), organisation, g.Account, g.Role.operator()})
+		a.operator = a.operator || g.Role.Operator()
+		a.grants = append(a.grants, grant{g.Role.Abilities(), organisation, g.Account, g.Role.Operator()})
 	}
+	return a
+}
+
+// Proven returns the actor with what its session has shown. It says nothing
+// of API clients and jobs, whose credential is proof enough.
+func (a Actor) Proven(proof Proof) Actor {
+	a.proof = proof
 	return a
 }
 
@@ -100,6 +118,13 @@ func (a Actor) In(organisation id.Organisation) Actor {
 	return a
 }
 
+// Joining returns the actor, a person, without any right in the organisation
+// that it is about to join.
+func (a Actor) Joining(organisation id.Organisation) Actor {
+	a.organisation, a.operator, a.grants = organisation, false, nil
+	return a
+}
+
 // From returns the actor with the address and the id of its request, which
 // the audit log keeps.
 func (a Actor) From(address netip.Addr, requestID string) Actor {
@@ -110,7 +135,28 @@ func (a Actor) From(address netip.Addr, requestID string) Actor {
 // May says whether the actor has an ability on an account of the organisation
 // in which it acts; no account asks for the whole organisation, and at operator
 // level (no organisation) for what belongs to the operator.
+//
+// A person without a second factor may do nothing in a production account, nor
+// what reaches all accounts of an organisation that has one, nor the operator's
+// work: see [Actor.NeedsSecondFactor].
 func (a Actor) May(ability Ability, account id.Account) bool {
+	return a.holds(ability, account, a.kind != Person || a.proof.SecondFactor)
+}
+
+// MaySomewhere says whether the actor has an ability on the whole organisation
+// or on any account of it.
+func (a Actor) MaySomewhere(ability Ability) bool {
+	accounts, whole := a.Where(ability)
+	return whole || len(accounts) > 0
+}
+
+// NeedsSecondFactor says whether the actor would have the ability, if only its
+// session had come with a second factor.
+func (a Actor) NeedsSecondFactor(ability Ability, account id.Account) bool {
+	return !a.May(ability, account) && a.holds(ability, account, true)
+}
+
+func (a Actor) holds(ability Ability, account id.Account, secondFactor bool) bool {
 	if a.organisation == "" && !a.operator {
 		return false
 	}
@@ -119,7 +165,7 @@ func (a Actor) May(ability Ability, account id.Account) bool {
 	}
 	for _, g := range a.grants {
 		here := g.everywhere || g.organisation != "" && g.organisation == a.organisation
-		if here && g.abilities[ability] && (g.account == "" || g.account == account) {
+		if here && g.abilities[ability] && (g.account == "" || g.account == account) && (secondFactor || a.harmless(g, ability, account)) {
 			return true
 		}
 	}
@@ -139,8 +185,44 @@ func (a Actor) Where(ability Ability) (accounts []id.Account, whole bool) {
 			accounts = append(accounts, g.account)
 		}
 	}
+	for _, sandbox := range a.proof.Sandboxes { // what a role on the whole is good for without a second factor
+		if a.May(ability, sandbox) {
+			accounts = append(accounts, sandbox)
+		}
+	}
 	slices.Sort(accounts)
 	return slices.Compact(accounts), false
+}
+
+// harmless is the one rule of what a password alone is good for: names of
+// things; sandbox accounts; and, through a customer's role, an organisation
+// that has no others.
+func (a Actor) harmless(g grant, ability Ability, account id.Account) bool {
+	switch {
+	case ability == OrganisationRead, ability == AccountRead, ability == MemberRead, ability == ProductRead:
+		return true
+	case g.everywhere:
+		return false
+	case account == "":
+		return a.proof.SandboxOnly
+	}
+	return account.Environment() == id.Sandbox
+}
+
+// Recent says whether the actor has proved only minutes ago who it is. API
+// clients and jobs do so each time.
+func (a Actor) Recent() bool { return a.kind != Person || a.proof.Recent }
+
+// Verified says whether the actor is known to own its e-mail address, as far as
+// it has one.
+func (a Actor) Verified() bool { return a.kind != Person || a.proof.Verified }
+
+// Person is the id of a person; empty for others.
+func (a Actor) Person() id.Person {
+	if a.kind != Person {
+		return ""
+	}
+	return id.Person(a.name)
 }
 
 // Kind returns what the actor is; empty for the zero Actor.

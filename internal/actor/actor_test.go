@@ -48,6 +48,11 @@ key.write           . . . . . .  x . .
 token.read          . . . . . .  x . .
 `
 
+// proven is a person whose session has shown everything.
+func proven(person id.Person, organisation id.Organisation, session string, roles ...actor.RoleGrant) actor.Actor {
+	return actor.NewPerson(person, organisation, session, roles...).Proven(actor.Proof{SecondFactor: true, Recent: true, Verified: true})
+}
+
 func TestPRIV01_roleMatrix(t *testing.T) {
 	rows := map[actor.Ability][]string{}
 	for line := range strings.Lines(strings.TrimSpace(matrix)) {
@@ -64,7 +69,7 @@ func TestPRIV01_roleMatrix(t *testing.T) {
 			continue
 		}
 		for i, role := range actor.Roles() {
-			who := actor.NewPerson("p-1", ours, "session", actor.RoleGrant{Role: role})
+			who := proven("p-1", ours, "session", actor.RoleGrant{Role: role})
 			if got, want := who.May(ability, one), row[i] == "x"; got != want {
 				t.Errorf("%s may %s = %v, want %v", role, ability, got, want)
 			}
@@ -73,7 +78,7 @@ func TestPRIV01_roleMatrix(t *testing.T) {
 }
 
 func TestARoleOnOneAccountReachesThatAccountOnly(t *testing.T) {
-	who := actor.NewPerson("p-1", ours, "session", actor.RoleGrant{Role: actor.Developer, Account: one})
+	who := proven("p-1", ours, "session", actor.RoleGrant{Role: actor.Developer, Account: one})
 	for account, want := range map[id.Account]bool{one: true, two: false, "": false} {
 		if got := who.May(actor.SecretWrite, account); got != want {
 			t.Errorf("may on %q = %v, want %v", account, got, want)
@@ -82,18 +87,18 @@ func TestARoleOnOneAccountReachesThatAccountOnly(t *testing.T) {
 }
 
 func TestOnlyTheOperatorChoosesItsOrganisation(t *testing.T) {
-	customer := actor.NewPerson("p-1", ours, "session", actor.RoleGrant{Role: actor.OrganisationAdmin})
+	customer := proven("p-1", ours, "session", actor.RoleGrant{Role: actor.OrganisationAdmin})
 	if got := customer.In(theirs).Organisation(); got != ours {
 		t.Errorf("a customer moved to %s", got)
 	}
-	operator := actor.NewPerson("p-2", "", "session", actor.RoleGrant{Role: actor.OperatorAdmin})
+	operator := proven("p-2", "", "session", actor.RoleGrant{Role: actor.OperatorAdmin})
 	if got := operator.In(theirs).Organisation(); got != theirs {
 		t.Errorf("the operator is in %q, want %s", got, theirs)
 	}
 }
 
 func TestACustomersRoleStaysInItsOrganisationWhoeverElseThePersonIs(t *testing.T) {
-	both := actor.NewPerson("p-1", ours, "session", actor.RoleGrant{Role: actor.OrganisationAdmin}, actor.RoleGrant{Role: actor.OperatorSupport})
+	both := proven("p-1", ours, "session", actor.RoleGrant{Role: actor.OrganisationAdmin}, actor.RoleGrant{Role: actor.OperatorSupport})
 	for _, elsewhere := range []id.Organisation{theirs, ""} {
 		if both.In(elsewhere).May(actor.ClientWrite, "") {
 			t.Errorf("the admin of %s may change clients in %q", ours, elsewhere)
@@ -130,7 +135,7 @@ func TestAClientActsWithItsManagementPermissionsAlone(t *testing.T) {
 }
 
 func TestTheZeroActorMayDoNothing(t *testing.T) {
-	for _, who := range []actor.Actor{{}, actor.Actor{}.In(ours), actor.NewPerson("p-1", ours, "session"), actor.NewPerson("p-1", ours, "s", actor.RoleGrant{Role: "root"})} {
+	for _, who := range []actor.Actor{{}, actor.Actor{}.In(ours), proven("p-1", ours, "session"), proven("p-1", ours, "s", actor.RoleGrant{Role: "root"})} {
 		for _, ability := range actor.EveryAbility() {
 			if who.May(ability, one) || who.May(ability, "") {
 				t.Errorf("%v may %s", who, ability)
@@ -153,20 +158,65 @@ func TestWhereNamesTheAccountsOfAnAbility(t *testing.T) {
 		whole    bool
 	}{
 		"nobody":                                    {actor.Actor{}, nil, false},
-		"an admin":                                  {actor.NewPerson("p-1", ours, "s", admin), nil, true},
-		"a developer of two accounts":               {actor.NewPerson("p-1", ours, "s", on(actor.Developer, two), on(actor.Developer, one), on(actor.Developer, two)), []id.Account{one, two}, false},
-		"a developer of one, viewer of another":     {actor.NewPerson("p-1", ours, "s", on(actor.Developer, two), on(actor.Viewer, one)), []id.Account{two}, false},
-		"a developer of one, admin of all":          {actor.NewPerson("p-1", ours, "s", on(actor.Developer, two), admin), nil, true},
-		"a viewer of all, developer of one":         {actor.NewPerson("p-1", ours, "s", actor.RoleGrant{Role: actor.Viewer}, on(actor.Developer, one)), []id.Account{one}, false},
+		"an admin":                                  {proven("p-1", ours, "s", admin), nil, true},
+		"a developer of two accounts":               {proven("p-1", ours, "s", on(actor.Developer, two), on(actor.Developer, one), on(actor.Developer, two)), []id.Account{one, two}, false},
+		"a developer of one, viewer of another":     {proven("p-1", ours, "s", on(actor.Developer, two), on(actor.Viewer, one)), []id.Account{two}, false},
+		"a developer of one, admin of all":          {proven("p-1", ours, "s", on(actor.Developer, two), admin), nil, true},
+		"a viewer of all, developer of one":         {proven("p-1", ours, "s", actor.RoleGrant{Role: actor.Viewer}, on(actor.Developer, one)), []id.Account{one}, false},
 		"a client of an account":                    {actor.NewClient("prod-round-apple-123", ours, one, "s", []string{"management.secret.write"}), []id.Account{one}, false},
 		"a client of an organisation":               {actor.NewClient("org-round-apple-123", ours, "", "s", []string{"management.secret.write"}), nil, true},
 		"a client without the permission":           {actor.NewClient("org-round-apple-123", ours, "", "s", nil), nil, false},
-		"support, who developed an account at home": {actor.NewPerson("p-1", ours, "s", actor.RoleGrant{Role: actor.OperatorSupport}, on(actor.Developer, one)).In(theirs), nil, false},
-		"the operator elsewhere":                    {actor.NewPerson("p-1", "", "s", actor.RoleGrant{Role: actor.OperatorAdmin}).In(theirs), nil, true},
+		"support, who developed an account at home": {proven("p-1", ours, "s", actor.RoleGrant{Role: actor.OperatorSupport}, on(actor.Developer, one)).In(theirs), nil, false},
+		"an admin by password alone":                {actor.NewPerson("p-1", ours, "s", admin).Proven(actor.Proof{Sandboxes: []id.Account{"a-s-22222222222222222222", "a-s-11111111111111111111"}}), []id.Account{"a-s-11111111111111111111", "a-s-22222222222222222222"}, false},
+		"a developer by password alone":             {actor.NewPerson("p-1", ours, "s", on(actor.Developer, "a-s-11111111111111111111"), on(actor.Developer, one)).Proven(actor.Proof{Sandboxes: []id.Account{"a-s-22222222222222222222", "a-s-11111111111111111111"}}), []id.Account{"a-s-11111111111111111111"}, false},
+		"the operator elsewhere":                    {proven("p-1", "", "s", actor.RoleGrant{Role: actor.OperatorAdmin}).In(theirs), nil, true},
 	} {
 		accounts, whole := c.by.Where(actor.SecretWrite)
 		if !slices.Equal(accounts, c.accounts) || whole != c.whole {
 			t.Errorf("%s: %v, %v, want %v, %v", name, accounts, whole, c.accounts, c.whole)
 		}
+	}
+}
+
+// What a password alone reaches: the case is named after the one that a
+// production account is kept from.
+func TestWEB33_aPasswordAloneReachesNothingInProduction(t *testing.T) {
+	const sandbox = id.Account("a-s-11111111111111111111")
+	admin := actor.RoleGrant{Role: actor.OrganisationAdmin}
+	staff := actor.RoleGrant{Role: actor.OperatorAdmin}
+	for _, c := range []struct {
+		name    string
+		who     actor.Actor
+		ability actor.Ability
+		account id.Account
+		want    bool
+	}{
+		{"production account", actor.NewPerson("p-1", ours, "s", admin), actor.ClientRead, one, false},
+		{"its name", actor.NewPerson("p-1", ours, "s", admin), actor.AccountRead, one, true},
+		{"role on it", actor.NewPerson("p-1", ours, "s", actor.RoleGrant{Role: actor.Developer, Account: one}), actor.ClientWrite, one, false},
+		{"sandbox account", actor.NewPerson("p-1", ours, "s", admin), actor.ClientWrite, sandbox, true},
+		{"whole organisation", actor.NewPerson("p-1", ours, "s", admin), actor.MemberWrite, "", false},
+		{"whole organisation of sandboxes", actor.NewPerson("p-1", ours, "s", admin).Proven(actor.Proof{SandboxOnly: true}), actor.MemberWrite, "", true},
+		{"production account of an organisation of sandboxes", actor.NewPerson("p-1", ours, "s", admin).Proven(actor.Proof{SandboxOnly: true}), actor.AccountWrite, one, false},
+		{"operator", actor.NewPerson("p-1", "", "s", staff), actor.ProductWrite, "", false},
+		{"operator in an organisation of sandboxes", actor.NewPerson("p-1", "", "s", staff).In(ours).Proven(actor.Proof{SandboxOnly: true}), actor.ClientWrite, sandbox, false},
+		{"account of no environment", actor.NewPerson("p-1", ours, "s", admin), actor.ClientWrite, "a-x-1", false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if got := c.who.May(c.ability, c.account); got != c.want {
+				t.Errorf("may %s = %v, want %v", c.ability, got, c.want)
+			}
+			if got := c.who.NeedsSecondFactor(c.ability, c.account); got == c.want {
+				t.Errorf("needs the second factor: %v", got)
+			}
+			t.Run("twin", func(t *testing.T) {
+				if !c.who.Proven(actor.Proof{SecondFactor: true}).May(c.ability, c.account) {
+					t.Error("with the second factor neither")
+				}
+			})
+		})
+	}
+	if actor.NewPerson("p-1", ours, "s", actor.RoleGrant{Role: actor.Viewer}).NeedsSecondFactor(actor.ClientWrite, one) {
+		t.Error("a second factor is asked of somebody whom it would not help")
 	}
 }

@@ -125,6 +125,32 @@ func (r Role) Abilities() Abilities {
 	return Abilities{}
 }
 
-func (r Role) operator() bool {
+// Operator says whether the role is the operator's, granted on no organisation.
+func (r Role) Operator() bool {
 	return r == OperatorAdmin || r == OperatorSupport || r == OperatorAuditor
+}
+
+// Title is what people call the role.
+func (r Role) Title() string {
+	switch r {
+	case OrganisationAdmin:
+		return "Organisation admin"
+	case AccountAdmin:
+		return "Account admin"
+	case AccessManager:
+		return "Access manager"
+	case Developer:
+		return "Developer"
+	case Auditor:
+		return "Auditor"
+	case Viewer:
+		return "Viewer"
+	case OperatorAdmin:
+		return "Operator admin"
+	case OperatorSupport:
+		return "Operator support"
+	case OperatorAuditor:
+		return "Operator auditor"
+	}
+	return string(r)
 }

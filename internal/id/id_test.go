@@ -20,6 +20,14 @@ func TestNewIDsParse(t *testing.T) {
 		if got, ok := id.ParseOrganisation(string(organisation)); !ok || got != organisation {
 			t.Errorf("ParseOrganisation(%q) = %q, %v", organisation, got, ok)
 		}
+		person := id.NewPerson(rand.Reader)
+		if got, ok := id.ParsePerson(string(person)); !ok || got != person {
+			t.Errorf("ParsePerson(%q) = %q, %v", person, got, ok)
+		}
+		invitation := id.NewInvitation(rand.Reader)
+		if got, ok := id.ParseInvitation(string(invitation)); !ok || got != invitation {
+			t.Errorf("ParseInvitation(%q) = %q, %v", invitation, got, ok)
+		}
 		secret := id.NewSecret(rand.Reader)
 		if got, ok := id.ParseSecret(string(secret)); !ok || got != secret {
 			t.Errorf("ParseSecret(%q) = %q, %v", secret, got, ok)
@@ -43,6 +51,8 @@ func TestOnlyTheExactFormParses(t *testing.T) {
 	account := func(s string) bool { _, ok := id.ParseAccount(s); return ok }
 	webhook := func(s string) bool { _, ok := id.ParseWebhook(s); return ok }
 	secret := func(s string) bool { _, ok := id.ParseSecret(s); return ok }
+	person := func(s string) bool { _, ok := id.ParsePerson(s); return ok }
+	invitation := func(s string) bool { _, ok := id.ParseInvitation(s); return ok }
 	tests := []struct {
 		name  string
 		parse func(string) bool
@@ -58,6 +68,8 @@ func TestOnlyTheExactFormParses(t *testing.T) {
 		{"webhook", webhook, "wh-" + long, []string{
 			"", "wh-", long, "wh-" + long + "0", "wh-" + long[1:], "WH-" + long, "wh-" + strings.ToUpper(long), "wh-" + long[2:] + "é", "o-" + long,
 		}},
+		{"person", person, "p-" + long, []string{"", "p-", "p-" + long + "0", "P-" + long, "p-" + long[1:] + "-", "o-" + long}},
+		{"invitation", invitation, "i-" + long, []string{"", "i-", "i-" + long + "0", "I-" + long, "i-" + long[1:] + "-", "p-" + long}},
 		{"secret", secret, short, []string{
 			"", short + "c", short[1:], strings.ToUpper(short), short[1:] + "_", short[2:] + "é", short[1:] + "\x00",
 		}},

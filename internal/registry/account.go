@@ -44,6 +44,12 @@ func (e CreateAccount) apply(ctx context.Context, c *change) error {
 	if _, ok := id.ParseAccount(string(e.ID)); !ok {
 		return fault.Errorf(fault.Invalid, "an account's id is a-s- or a-p- and 20 of a-z and 0-9")
 	}
+	if err := c.may(actor.AccountWrite, e.ID); err != nil { // a production account asks for more
+		return err
+	}
+	if err := c.verified(); err != nil {
+		return err
+	}
 	if err := c.freeAccountName(ctx, e.Name); err != nil {
 		return err
 	}

@@ -106,6 +106,9 @@ func (e CreateClient) apply(ctx context.Context, c *change) error {
 	if err := c.validClient(ctx, &client); err != nil {
 		return err
 	}
+	if err := c.maySetUpClient(ctx); err != nil {
+		return err
+	}
 	return c.insertClient(ctx, &client)
 }
 

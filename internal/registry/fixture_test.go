@@ -37,6 +37,11 @@ type fixture struct {
 	secretB1                    id.Secret
 	hookA, hookB                id.Webhook
 
+	chiefA, memberA, leaverA, guest, stranger id.Person // of A: its admin, a developer, a viewer; of nowhere; of nowhere
+	memberB                                   id.Person
+	invitedA, pendingA                        id.Invitation // of the guest, whose token is known; of another
+	tokenA                                    secret.Plaintext
+
 	system, operator, adminA, adminB actor.Actor
 }
 
@@ -45,6 +50,11 @@ const (
 	unknownClient  = id.Client("prod-unknown-apple-123")
 	unknownSecret  = id.Secret("000000000000")
 	unknownWebhook = id.Webhook("wh-zzzzzzzzzzzzzzzzzzzz")
+
+	hashed = "$argon2id$v=19$m=1,t=1,p=1$c2FsdA$aGFzaA"
+
+	unknownPerson     = id.Person("p-99999999999999999999")
+	unknownInvitation = id.Invitation("i-99999999999999999999")
 )
 
 // clock is a time that stands still until it is moved.
@@ -109,7 +119,7 @@ func newFixture(t testing.TB, db *sqldb.DB) *fixture {
 	t.Helper()
 	f := &fixture{clock: newClock(), system: actor.NewSystem("test")}
 	f.Registry = newRegistry(t, db, f.clock.Now, 1)
-	f.operator = actor.NewPerson("p-operator", "", "s-operator", actor.RoleGrant{Role: actor.OperatorAdmin})
+	f.operator = proven("p-operator", "", actor.RoleGrant{Role: actor.OperatorAdmin})
 	f.must(t, f.system, registry.PutProduct{Definition: managementProduct(), Source: registry.Builtin})
 	f.must(t, f.operator, registry.PutProduct{Definition: productOne(), Source: registry.Managed}, registry.PutProduct{Definition: productTwo(), Source: registry.Managed})
 
@@ -135,11 +145,48 @@ func newFixture(t testing.TB, db *sqldb.DB) *fixture {
 		registry.CreateAccount{ID: f.productionB, Name: "B-prod"}, registry.GrantProduct{Product: "p1", Environment: id.Production},
 		registry.CreateClient{ID: f.b1, Account: f.productionB, Name: "b1"}, registry.AddPermissions{Client: f.b1, Permissions: []string{"p1.read"}},
 		f.newSecret(f.b1, f.secretB1), newWebhook(f.hookB))
+	f.addPeople(t)
 	return f
 }
 
-func person(name string, organisation id.Organisation, role actor.Role) actor.Actor {
-	return actor.NewPerson(name, organisation, "s-"+name, actor.RoleGrant{Role: role})
+func (f *fixture) addPeople(t testing.TB) {
+	t.Helper()
+	f.chiefA, f.memberA, f.leaverA, f.memberB = "p-chiefachiefachiefach", "p-memberamemberamember", "p-leaverleaverleaverle", "p-memberbmemberbmember"
+	f.guest, f.stranger = "p-guestxguestxguestxgu", "p-strangerstrangerstra"
+	for person, email := range map[id.Person]string{f.chiefA: "chief@a.example", f.memberA: "member@a.example", f.leaverA: "leaver@a.example", f.memberB: "member@b.example", f.guest: "Guest@example.com", f.stranger: "stranger@example.com"} {
+		f.must(t, f.system, registry.CreatePerson{ID: person, Email: email, Name: email, Password: hashed, Verified: true})
+	}
+	f.must(t, f.system.In(f.orgA), joins(f.chiefA, actor.OrganisationAdmin), joins(f.memberA, actor.Developer), joins(f.leaverA, actor.Viewer))
+	f.must(t, f.system.In(f.orgB), joins(f.memberB, actor.OrganisationAdmin))
+	f.tokenA, f.invitedA, f.pendingA = secret.NewPlaintext("token"), "i-invitationinvitation", "i-pendingpendingpendin"
+	f.must(t, f.chief(), f.invite(f.invitedA, "guest@EXAMPLE.com", actor.Viewer), f.invite(f.pendingA, "pending@example.com", actor.Viewer))
+}
+
+// chief is the admin of A who is stored as such.
+func (f *fixture) chief() actor.Actor {
+	return proven(f.chiefA, f.orgA, actor.RoleGrant{Role: actor.OrganisationAdmin})
+}
+
+func joins(person id.Person, role actor.Role) registry.AddMember {
+	return registry.AddMember{Person: person, Roles: []actor.RoleGrant{{Role: role}}}
+}
+
+// invite is an invitation whose token is f.tokenA.
+func (f *fixture) invite(key id.Invitation, email string, roles ...actor.Role) registry.Invite {
+	e := registry.Invite{ID: key, Email: email, Digest: secret.DigestOf(f.tokenA)}
+	for _, role := range roles {
+		e.Roles = append(e.Roles, actor.RoleGrant{Role: role})
+	}
+	return e
+}
+
+func person(name id.Person, organisation id.Organisation, role actor.Role) actor.Actor {
+	return proven(name, organisation, actor.RoleGrant{Role: role})
+}
+
+// proven is a person whose session has shown everything.
+func proven(name id.Person, organisation id.Organisation, roles ...actor.RoleGrant) actor.Actor {
+	return actor.NewPerson(name, organisation, "s-"+string(name), roles...).Proven(actor.Proof{SecondFactor: true, Recent: true, Verified: true})
 }
 
 // newSecret is an edit that adds a secret whose value nobody knows.

@@ -280,12 +280,12 @@ func TestTEN06_aCursorIsGoodForItsListAlone(t *testing.T) {
 func TestListsAreForThoseWhoMayReadThem(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		crowded(t, f)
-		onSandbox := actor.NewPerson("p-1", f.orgA, "s", actor.RoleGrant{Role: actor.Viewer, Account: f.sandboxA})
+		onSandbox := proven("p-1", f.orgA, actor.RoleGrant{Role: actor.Viewer, Account: f.sandboxA})
 		f.must(t, f.adminA, registry.CreateClient{ID: "sandbox-alpha-apple-100", Account: f.sandboxA, Name: "s"})
 		every := lists(t, f)
 		for name, list := range every {
 			for who, by := range map[string]actor.Actor{
-				"nobody": {}, "a person without roles": actor.NewPerson("p-2", f.orgA, "s"),
+				"nobody": {}, "a person without roles": proven("p-2", f.orgA),
 				"a client without permissions": actor.NewClient(f.a1, f.orgA, f.productionA, f.secretA1, []string{"p1.read"}),
 				"a person of no organisation":  person("p-3", "", actor.OrganisationAdmin),
 			} {

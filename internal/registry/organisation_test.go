@@ -59,7 +59,7 @@ func TestOrganisationEditsAreChecked(t *testing.T) {
 
 func TestReadingAnOrganisationNeedsTheAbility(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
-		_, err := f.Organisation(t.Context(), actor.NewPerson("p-1", f.orgA, "s"))
+		_, err := f.Organisation(t.Context(), proven("p-1", f.orgA))
 		wantKind(t, err, fault.Forbidden)
 		_, err = f.Organisation(t.Context(), f.operator)
 		wantKind(t, err, fault.NotFound)

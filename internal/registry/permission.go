@@ -117,6 +117,9 @@ func (c *change) mayGrant(ctx context.Context, client *Client, key string) error
 	if err := c.mayGrantManagement(client, key); err != nil {
 		return err
 	}
+	if err := c.mayHandOutManagement(key); err != nil {
+		return err
+	}
 	available, err := c.productAvailable(ctx, product, client)
 	if err == nil && !available {
 		return fault.Errorf(fault.Forbidden, "the organisation does not have the product %s here: ask the operator for it before adding %s", product.Name, key)

@@ -83,6 +83,9 @@ func (e AddSecret) apply(ctx context.Context, c *change) error {
 	if past(e.Expires, c.Now()) {
 		return fault.Errorf(fault.Invalid, "the secret would have expired already: choose a later time")
 	}
+	if err := c.maySecretLive(e.Expires); err != nil {
+		return err
+	}
 	var count int
 	err = c.tx.QueryRow(ctx, `SELECT count(*) FROM client_secret WHERE client_id = $1 AND organisation_id = $2 AND state <> 'revoked'`, client.ID, client.Organisation).Scan(&count)
 	if err != nil {
@@ -207,7 +210,8 @@ func (s *Secret) revive(now time.Time) error {
 	return nil
 }
 
-// clientForSecrets loads a client to which the actor may add secrets.
+// clientForSecrets loads a client to which the actor may add secrets, which in
+// production needs a recent sign-in.
 func (c *change) clientForSecrets(ctx context.Context, key id.Client) (Client, error) {
 	client, err := c.client(ctx, key, 0)
 	if err != nil {
@@ -215,6 +219,11 @@ func (c *change) clientForSecrets(ctx context.Context, key id.Client) (Client, e
 	}
 	if err := c.may(actor.SecretWrite, client.Account); err != nil {
 		return client, err
+	}
+	if client.Environment() == id.Production {
+		if err := c.recently(); err != nil {
+			return client, err
+		}
 	}
 	return client, c.mayTakeOver(ctx, &client)
 }

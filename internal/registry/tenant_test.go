@@ -11,6 +11,7 @@ import (
 	"github.com/doorward/doorward/internal/fault"
 	"github.com/doorward/doorward/internal/id"
 	"github.com/doorward/doorward/internal/registry"
+	"github.com/doorward/doorward/internal/secret"
 )
 
 // target is what an edit or a question names.
@@ -19,11 +20,18 @@ type target struct {
 	client  id.Client
 	secret  id.Secret
 	webhook id.Webhook
+
+	person     id.Person
+	invitation id.Invitation
+}
+
+func (f *fixture) ofA() target {
+	return target{f.productionA, f.a1, f.secretA1, f.hookA, f.memberA, f.pendingA}
 }
 
 // without is a text in which all ids of the target look the same.
 func (x target) without(text string) string {
-	for _, key := range []string{string(x.account), string(x.client), string(x.secret), string(x.webhook)} {
+	for _, key := range []string{string(x.webhook), string(x.person), string(x.invitation), string(x.account), string(x.client), string(x.secret)} {
 		text = strings.ReplaceAll(text, key, "ID")
 	}
 	return text
@@ -51,6 +59,10 @@ func naming(f *fixture, x target) map[string]registry.Edit {
 		"DeleteWebhook":     registry.DeleteWebhook{Webhook: x.webhook},
 
 		"ReplaceWebhookSecret": registry.ReplaceWebhookSecret{Webhook: x.webhook, Sealed: []byte("x")},
+		"ChangeRoles":          registry.ChangeRoles{Person: x.person, Roles: []actor.RoleGrant{{Role: actor.Viewer}}},
+		"RemoveMember":         registry.RemoveMember{Person: x.person},
+		"ResendInvitation":     registry.ResendInvitation{Invitation: x.invitation, Digest: secret.DigestOf(f.tokenA)},
+		"RevokeInvitation":     registry.RevokeInvitation{Invitation: x.invitation},
 	}
 }
 
@@ -63,13 +75,14 @@ func asking(t *testing.T, f *fixture, by actor.Actor, x target) map[string]error
 	_, secrets := f.Secrets(t.Context(), by, x.client, registry.SecretFilter{}, registry.Page{})
 	_, descendants := f.Descendants(t.Context(), by, x.client, x.secret)
 	_, webhook := f.Webhook(t.Context(), by, x.webhook)
-	return map[string]error{"Webhook": webhook, "Account": account, "Client": client, "Permissions": permissions, "Secrets": secrets, "Descendants": descendants}
+	_, member := f.Member(t.Context(), by, x.person)
+	return map[string]error{"Member": member, "Webhook": webhook, "Account": account, "Client": client, "Permissions": permissions, "Secrets": secrets, "Descendants": descendants}
 }
 
 func TestTEN03_anotherOrganisationsObjectIsLikeAnUnknownOne(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
-		ofA := target{f.productionA, f.a1, f.secretA1, f.hookA}
-		nowhere := target{unknownAccount, unknownClient, unknownSecret, unknownWebhook}
+		ofA := f.ofA()
+		nowhere := target{unknownAccount, unknownClient, unknownSecret, unknownWebhook, unknownPerson, unknownInvitation}
 		actors := map[string]actor.Actor{
 			"admin of B": f.adminB, "viewer of B": person("p-viewer", f.orgB, actor.Viewer), "operator in B": f.operator.In(f.orgB),
 			"operator in none": f.operator, "client of B": actor.NewClient(f.b1, f.orgB, f.productionB, f.secretB1, []string{"management.client.read", "management.client.write", "management.secret.write"}),
@@ -112,8 +125,8 @@ func TestTEN03_anotherOrganisationsObjectIsLikeAnUnknownOne(t *testing.T) {
 			edit := reflect.TypeOf(row.edit(f))
 			for field := range edit.Fields() {
 				kind := field.Type
-				reference := kind == reflect.TypeFor[id.Account]() || kind == reflect.TypeFor[id.Client]() || kind == reflect.TypeFor[id.Webhook]() || kind == reflect.TypeFor[id.Secret]()
-				if reference && !named[edit] && field.Name != "ID" {
+				reference := kind == reflect.TypeFor[id.Account]() || kind == reflect.TypeFor[id.Client]() || kind == reflect.TypeFor[id.Webhook]() || kind == reflect.TypeFor[id.Secret]() || kind == reflect.TypeFor[id.Person]() || kind == reflect.TypeFor[id.Invitation]()
+				if reference && row.as == nil && !named[edit] && field.Name != "ID" {
 					t.Errorf("%s names an object and has no row in naming", edit)
 				}
 			}
@@ -124,8 +137,8 @@ func TestTEN03_anotherOrganisationsObjectIsLikeAnUnknownOne(t *testing.T) {
 func TestTEN03_idsThatDoNotBelongTogether(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		for name, x := range map[string]target{
-			"secret of another client":       {f.productionA, f.a2, f.secretA1, f.hookA},
-			"secret of another organisation": {f.productionA, f.a1, f.secretB1, f.hookA},
+			"secret of another client":       {f.productionA, f.a2, f.secretA1, f.hookA, f.memberA, f.pendingA},
+			"secret of another organisation": {f.productionA, f.a1, f.secretB1, f.hookA, f.memberA, f.pendingA},
 		} {
 			t.Run("TEN-03 "+name, func(t *testing.T) {
 				for _, edit := range []string{"RetireSecret", "SetSecretState"} {
@@ -133,7 +146,7 @@ func TestTEN03_idsThatDoNotBelongTogether(t *testing.T) {
 				}
 				wantKind(t, asking(t, f, f.adminA, x)["Descendants"], fault.NotFound)
 				t.Run("twin", func(t *testing.T) {
-					x := target{f.productionA, f.a1, f.secretA1, f.hookA}
+					x := f.ofA()
 					if got := f.tried(t, f.adminA, naming(f, x)["SetSecretState"]); got != "allowed" {
 						t.Errorf("the right pair: %s", got)
 					}

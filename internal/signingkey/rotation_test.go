@@ -130,8 +130,8 @@ func TestOnlyTheOperatorChangesKeys(t *testing.T) {
 		}
 		refused := map[string]actor.Actor{
 			"nobody":                  {},
-			"organisation admin":      actor.NewPerson("p-2", org, "", actor.RoleGrant{Role: actor.OrganisationAdmin}),
-			"operator support":        actor.NewPerson("p-3", "", "", actor.RoleGrant{Role: actor.OperatorSupport}),
+			"organisation admin":      actor.NewPerson("p-2", org, "", actor.RoleGrant{Role: actor.OrganisationAdmin}).Proven(actor.Proof{SecondFactor: true}),
+			"operator support":        actor.NewPerson("p-3", "", "", actor.RoleGrant{Role: actor.OperatorSupport}).Proven(actor.Proof{SecondFactor: true}),
 			"client of organisation":  actor.NewClient("org-round-apple-123", org, "", "", []string{"management.key.write"}),
 			"operator's other client": actor.NewClient("op-round-apple-123", "", "", "", []string{"management.key.read"}),
 		}

@@ -158,7 +158,7 @@ func newInstallation(t *testing.T, db *sqldb.DB) *installation {
 func (i *installation) admin() actor.Actor { return i.adminOf(i.organisation) }
 
 func (i *installation) adminOf(o id.Organisation) actor.Actor {
-	return actor.NewPerson("p-admin", o, "session", actor.RoleGrant{Role: actor.OrganisationAdmin}).From(netip.MustParseAddr("192.0.2.9"), "request-9")
+	return actor.NewPerson("p-admin", o, "session", actor.RoleGrant{Role: actor.OrganisationAdmin}).Proven(actor.Proof{SecondFactor: true, Recent: true, Verified: true}).From(netip.MustParseAddr("192.0.2.9"), "request-9")
 }
 
 // node is a dispatcher of its own.
@@ -479,7 +479,7 @@ func TestTEN02_aWebhookHearsOfItsOrganisationAlone(t *testing.T) {
 			}
 		}
 		t.Run("twin", func(t *testing.T) { // the operator's hears of all
-			operator := actor.NewPerson("p-operator", "", "session", actor.RoleGrant{Role: actor.OperatorAdmin})
+			operator := actor.NewPerson("p-operator", "", "session", actor.RoleGrant{Role: actor.OperatorAdmin}).Proven(actor.Proof{SecondFactor: true, Recent: true, Verified: true})
 			if _, _, err := i.registry.CreateWebhook(t.Context(), operator, registry.NewWebhook{Name: "all", URL: i.receiver.URL}); err != nil {
 				t.Fatal(err)
 			}

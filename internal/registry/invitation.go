@@ -1,0 +1,307 @@
+package registry
+
+import (
+	"context"
+	"encoding/json"
+	"strings"
+	"time"
+
+	"github.com/doorward/doorward/internal/actor"
+	"github.com/doorward/doorward/internal/fault"
+	"github.com/doorward/doorward/internal/id"
+	"github.com/doorward/doorward/internal/secret"
+	"github.com/doorward/doorward/internal/sqldb"
+)
+
+// Limits of invitations.
+const (
+	InvitationLifetime = 7 * 24 * time.Hour
+	MaxInvitations     = 200 // of an organisation that wait to be accepted
+)
+
+// InvitationState says what became of an invitation. One whose time is up is
+// expired, which is not stored.
+type InvitationState string
+
+// The states.
+const (
+	InvitationPending  InvitationState = "pending"
+	InvitationAccepted InvitationState = "accepted"
+	InvitationRevoked  InvitationState = "revoked"
+	InvitationExpired  InvitationState = "expired" // never stored
+)
+
+// Invitation offers a person a place in an organisation, or among the
+// operator's people.
+type Invitation struct {
+	ID           id.Invitation
+	Organisation id.Organisation // empty: the operator's people
+	Email        string
+	Name         string // of the person invited; may be empty
+	Roles        []actor.RoleGrant
+	Digest       secret.Digest   `json:"-"` // of the newest link's token
+	InvitedBy    string          // the actor whose right it stands on, as person:…
+	State        InvitationState // as stored; see StateAt
+	AcceptedBy   id.Person
+	CreatedAt    time.Time
+	SentAt       time.Time // of the newest link
+	ExpiresAt    time.Time
+	EndedAt      time.Time // accepted or revoked
+}
+
+// StateAt returns the state at a time, expiry counted in.
+func (i *Invitation) StateAt(now time.Time) InvitationState {
+	if i.State == InvitationPending && past(i.ExpiresAt, now) {
+		return InvitationExpired
+	}
+	return i.State
+}
+
+// Invite offers the roles to whoever has the e-mail address and the token of
+// which Digest is. The actor needs to hold what it offers, now and when the
+// invitation is accepted.
+type Invite struct {
+	ID     id.Invitation     `json:"id"`
+	Email  string            `json:"email"`
+	Name   string            `json:"name,omitempty"`
+	Roles  []actor.RoleGrant `json:"roles"`
+	Digest secret.Digest     `json:"-"`
+}
+
+func (e Invite) apply(ctx context.Context, c *change) error {
+	c.says("invitation.create", c.by.Organisation(), string(e.ID))
+	if _, ok := id.ParseInvitation(string(e.ID)); !ok || len(e.Digest) == 0 {
+		return fault.Errorf(fault.Invalid, "an invitation needs its id and the digest of its token")
+	}
+	email, err := ParseEmail(e.Email)
+	if err != nil {
+		return err
+	}
+	if err := validPersonName(e.Name); err != nil {
+		return err
+	}
+	if err := c.mayInvite(ctx, e.Roles); err != nil {
+		return err
+	}
+	if err := c.roomForInvitation(ctx, email); err != nil {
+		return err
+	}
+	roles, err := json.Marshal(e.Roles)
+	if err != nil {
+		return err
+	}
+	now := c.Now()
+	err = c.exec(ctx, `INSERT INTO invitation (id, organisation_id, email, email_key, name, roles, digest, invited_by, state, accepted_by, created_at, sent_at, expires_at, ended_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'pending', '', $9, $9, $10, 0)`,
+		e.ID, c.by.Organisation(), email.Address, email.Key, e.Name, string(roles), []byte(e.Digest), c.by.String(), now.UnixMicro(), now.Add(InvitationLifetime).UnixMicro())
+	return isFree(err, "invitation")
+}
+
+func (c *change) mayInvite(ctx context.Context, roles []actor.RoleGrant) error {
+	if c.by.Organisation() == "" && !c.by.Operator() {
+		return may(c.by, actor.MemberWrite, "")
+	}
+	if c.by.Organisation() != "" {
+		if _, err := loadOrganisation(ctx, c.tx, c.by.Organisation()); err != nil {
+			return err
+		}
+	}
+	if len(roles) == 0 {
+		return fault.Errorf(fault.Invalid, "an invitation needs at least one role: choose it")
+	}
+	if err := c.validRoles(ctx, roles); err != nil {
+		return err
+	}
+	for _, role := range roles {
+		if err := mayHandOut(c.by, role); err != nil {
+			return err
+		}
+	}
+	if err := c.verified(); err != nil {
+		return err
+	}
+	return c.recently()
+}
+
+func (c *change) roomForInvitation(ctx context.Context, email Email) error {
+	member, err := exists(ctx, c.tx, `SELECT EXISTS (SELECT 1 FROM member m JOIN person p ON p.id = m.person_id WHERE m.organisation_id = $1 AND p.email_key = $2 AND p.verified_at > 0)`, c.by.Organisation(), email.Key)
+	if member {
+		err = fault.Errorf(fault.Conflict, "the person with this e-mail address is a member already: change their roles instead")
+	}
+	if err != nil {
+		return err
+	}
+	var pending, same int
+	err = c.tx.QueryRow(ctx, `SELECT count(*), COALESCE(sum(CASE WHEN email_key = $1 THEN 1 ELSE 0 END), 0) FROM invitation WHERE organisation_id = $2 AND state = 'pending' AND expires_at > $3`,
+		email.Key, c.by.Organisation(), c.Now().UnixMicro()).Scan(&pending, &same)
+	switch {
+	case err != nil:
+		return err
+	case same > 0:
+		return fault.Errorf(fault.Conflict, "an invitation to this e-mail address is waiting already: send it again, or revoke it first")
+	case pending >= MaxInvitations:
+		return fault.Errorf(fault.Conflict, "%d invitations are waiting: revoke some first", pending)
+	}
+	return nil
+}
+
+// ResendInvitation replaces an invitation's link by a new one and lets it run
+// from now, also when it had expired. It stands on the right of whoever resends it.
+type ResendInvitation struct {
+	Invitation id.Invitation `json:"invitation"`
+	Digest     secret.Digest `json:"-"`
+}
+
+func (e ResendInvitation) apply(ctx context.Context, c *change) error {
+	i, err := c.invitation(ctx, e.Invitation)
+	if err != nil {
+		return err
+	}
+	c.says("invitation.resend", i.Organisation, string(i.ID))
+	if len(e.Digest) == 0 {
+		return fault.Errorf(fault.Invalid, "a new link needs the digest of its token")
+	}
+	if err := c.mayInvite(ctx, i.Roles); err != nil {
+		return err
+	}
+	if i.State != InvitationPending {
+		return fault.Errorf(fault.Conflict, "the invitation was %s: invite the person anew", i.State)
+	}
+	now := c.Now()
+	return c.exec(ctx, `UPDATE invitation SET digest = $1, invited_by = $2, sent_at = $3, expires_at = $4 WHERE id = $5 AND organisation_id = $6`,
+		[]byte(e.Digest), c.by.String(), now.UnixMicro(), now.Add(InvitationLifetime).UnixMicro(), i.ID, i.Organisation)
+}
+
+// RevokeInvitation takes an offer back.
+type RevokeInvitation struct {
+	Invitation id.Invitation `json:"invitation"`
+}
+
+func (e RevokeInvitation) apply(ctx context.Context, c *change) error {
+	i, err := c.invitation(ctx, e.Invitation)
+	if err != nil {
+		return err
+	}
+	c.says("invitation.revoke", i.Organisation, string(i.ID))
+	for _, role := range i.Roles {
+		if err := c.may(actor.MemberWrite, role.Account); err != nil {
+			return err
+		}
+	}
+	if i.State != InvitationPending {
+		return fault.Errorf(fault.Conflict, "the invitation was %s already", i.State)
+	}
+	return c.exec(ctx, `UPDATE invitation SET state = 'revoked', ended_at = $1 WHERE id = $2 AND organisation_id = $3`, c.Now().UnixMicro(), i.ID, i.Organisation)
+}
+
+// AcceptInvitation makes the actor, a person with a verified address, a member
+// of the organisation that invited that address. Token is the one in the link.
+// Whatever is wrong with it, once the token fits, is told as it is.
+type AcceptInvitation struct {
+	Invitation id.Invitation    `json:"invitation"`
+	Token      secret.Plaintext `json:"-"`
+}
+
+func (e AcceptInvitation) apply(ctx context.Context, c *change) error {
+	p, err := c.self(ctx, 0)
+	if err != nil {
+		return err
+	}
+	i, err := openInvitation(ctx, c.tx, e.Invitation, e.Token)
+	if err != nil {
+		return err
+	}
+	c.says("invitation.accept", i.Organisation, string(i.ID))
+	c.before = nil
+	if err := i.acceptable(c.Now()); err != nil {
+		return err
+	}
+	email, err := ParseEmail(p.Email)
+	if err != nil {
+		return err
+	}
+	if invited, err := ParseEmail(i.Email); err != nil || invited.Key != email.Key || p.VerifiedAt.IsZero() {
+		return fault.Errorf(fault.Forbidden, "the invitation is for another e-mail address than yours: sign in, or sign up, as the one invited")
+	}
+	if err := c.stillStands(ctx, &i); err != nil {
+		return err
+	}
+	inside := *c
+	inside.by = c.by.Joining(i.Organisation)
+	if err := inside.addMember(ctx, p.ID, i.Roles); err != nil {
+		return err
+	}
+	return c.exec(ctx, `UPDATE invitation SET state = 'accepted', accepted_by = $1, ended_at = $2 WHERE id = $3 AND organisation_id = $4`, p.ID, c.Now().UnixMicro(), i.ID, i.Organisation)
+}
+
+// acceptable says what became of an invitation that cannot be accepted.
+func (i *Invitation) acceptable(now time.Time) error {
+	switch state := i.StateAt(now); state {
+	case InvitationPending:
+		return nil
+	case InvitationExpired:
+		return fault.Errorf(fault.Conflict, "the invitation has expired: ask for a new one")
+	default:
+		return fault.Errorf(fault.Conflict, "the invitation was %s already: ask for a new one", state)
+	}
+}
+
+// stillStands asks whether the inviter could give these roles today.
+func (c *change) stillStands(ctx context.Context, i *Invitation) error {
+	inviter, err := c.actorNow(ctx, i.InvitedBy, i.Organisation)
+	if err != nil {
+		return err
+	}
+	for _, role := range i.Roles {
+		if err := mayHandOut(inviter, role); err != nil {
+			return fault.Errorf(fault.Conflict, "who invited you may not do so any more, so the invitation is void: ask somebody else of the organisation")
+		}
+	}
+	return nil
+}
+
+// actorNow is who an actor of earlier would be today in that organisation; the
+// zero Actor if they are gone.
+func (c *change) actorNow(ctx context.Context, name string, organisation id.Organisation) (actor.Actor, error) {
+	kind, key, _ := strings.Cut(name, ":")
+	switch actor.Kind(kind) {
+	case actor.System:
+		return actor.NewSystem(key).In(organisation), nil
+	case actor.Person:
+		return personNow(ctx, c.tx, id.Person(key), organisation)
+	case actor.Client:
+		return clientNow(ctx, c.tx, id.Client(key), organisation)
+	}
+	return actor.Actor{}, nil
+}
+
+// OpenInvitation returns the invitation of a link, for whoever holds its token,
+// and the name of the organisation. One that cannot be accepted any more is a
+// fault that says why.
+func (r *Registry) OpenInvitation(ctx context.Context, key id.Invitation, token secret.Plaintext) (i Invitation, organisation string, err error) {
+	err = r.DB.View(ctx, func(tx *sqldb.Tx) error {
+		if i, err = openInvitation(ctx, tx, key, token); err != nil || i.Organisation == "" {
+			return err
+		}
+		o, err := loadOrganisation(ctx, tx, i.Organisation)
+		organisation = o.Name
+		return err
+	})
+	if err == nil {
+		err = i.acceptable(r.Now())
+	}
+	return i, organisation, err
+}
+
+// Invitations returns the invitations of the actor's organisation that wait or
+// have expired, newest first.
+func (r *Registry) Invitations(ctx context.Context, by actor.Actor) (all []Invitation, err error) {
+	if !by.MaySomewhere(actor.MemberRead) {
+		return nil, may(by, actor.MemberRead, "")
+	}
+	err = r.DB.View(ctx, func(tx *sqldb.Tx) error {
+		all, err = listInvitations(ctx, tx, by)
+		return err
+	})
+	return all, err
+}

@@ -1,0 +1,230 @@
+// Package signin knows people: it signs them up and in, keeps their sessions,
+// and makes the Actor with which a request of theirs acts.
+//
+// It hides passwords, cookies and the tables behind them. What must stay true:
+// a password, cookie or link is stored as its hash alone; signing in costs one
+// password hash whatever the answer, which is the same for an unknown address
+// and a wrong password; roles are read anew for every request; and what a
+// session has shown (second factor, recent password) is said in one place,
+// [People.Actor], and judged in one, actor.Actor.May.
+package signin
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net/netip"
+	"time"
+
+	"github.com/doorward/doorward/internal/actor"
+	"github.com/doorward/doorward/internal/fault"
+	"github.com/doorward/doorward/internal/id"
+	"github.com/doorward/doorward/internal/journal"
+	"github.com/doorward/doorward/internal/registry"
+	"github.com/doorward/doorward/internal/secret"
+	"github.com/doorward/doorward/internal/sqldb"
+	"github.com/doorward/doorward/internal/throttle"
+)
+
+// Config is what People work with. DB, Registry, Now, Rand and Log are needed.
+type Config struct {
+	DB       *sqldb.DB
+	Registry *registry.Registry
+	Now      func() time.Time
+	Rand     io.Reader
+	Log      *slog.Logger
+	// HashWorkers bounds the passwords hashed at one time; 0 means 2. Each takes
+	// 19 MiB and a core for about 30 ms.
+	HashWorkers int
+	// ByInvitation closes signing up to those without an invitation.
+	ByInvitation bool
+}
+
+// People signs people up and in. It is safe for concurrent use.
+type People struct {
+	Config
+	log      journal.Log
+	hasher   *hasher
+	guesses  *throttle.Failures // of a person's password, from anywhere
+	known    *throttle.Failures // of the same on a browser that the person used before
+	newcomer *throttle.Rate     // sign-ups from one address
+}
+
+// Origin is where a request comes from.
+type Origin struct {
+	Address   netip.Addr
+	UserAgent string
+	RequestID string
+	// Browser is the cookie that names the person who used this browser before;
+	// empty if there is none.
+	Browser secret.Plaintext
+}
+
+// New returns People over a migrated database.
+func New(config Config) *People {
+	if config.HashWorkers <= 0 {
+		config.HashWorkers = 2
+	}
+	return &People{
+		Config:   config,
+		log:      journal.Log{Now: config.Now, Rand: config.Rand},
+		hasher:   newHasher(config.HashWorkers, config.Rand),
+		guesses:  throttle.NewFailures(throttle.Config{PerClient: 10, PerAddress: 50, Window: 5 * time.Minute, MaxEntries: 1 << 14, Now: config.Now, AnyAddress: true}),
+		known:    throttle.NewFailures(throttle.Config{PerClient: 10, PerAddress: -1, Window: 5 * time.Minute, MaxEntries: 1 << 14, Now: config.Now, AnyAddress: true}),
+		newcomer: throttle.NewRate(10.0/3600, 10, 1<<14, config.Now),
+	}
+}
+
+// Newcomer is what somebody gives who signs up.
+type Newcomer struct {
+	Email        string
+	Password     secret.Plaintext
+	Name         string // may be empty
+	Organisation string // the name of theirs
+}
+
+// SignedUp is what came of signing up.
+type SignedUp struct {
+	SignedIn
+	Organisation id.Organisation
+	Account      id.Account // sandbox
+}
+
+// SignUp makes, in one transaction, a person whose address is not verified
+// yet, their organisation, its account "Sandbox", and their place as its admin,
+// and signs them in. Whether somebody else has the address does not show.
+func (p *People) SignUp(ctx context.Context, from Origin, n Newcomer) (up SignedUp, err error) {
+	if p.ByInvitation {
+		return up, fault.Errorf(fault.Forbidden, "signing up is by invitation here: ask the operator for one")
+	}
+	email, err := registry.ParseEmail(n.Email)
+	if err != nil {
+		return up, err
+	}
+	if wait, ok := p.newcomer.Allow(from.Address.String()); !ok {
+		return up, tooMany(wait)
+	}
+	if err := checkPassword(n.Password, email.Address, n.Name, n.Organisation); err != nil {
+		return up, err
+	}
+	hash, err := p.hasher.hash(ctx, n.Password)
+	if err != nil {
+		return up, err
+	}
+	person := id.NewPerson(p.Rand)
+	up.Organisation, up.Account = id.NewOrganisation(p.Rand), id.NewAccount(p.Rand, id.Sandbox)
+	by := actor.NewSystem("sign-up").From(from.Address, from.RequestID).In(up.Organisation)
+	err = p.Registry.Apply(ctx, by,
+		registry.CreatePerson{ID: person, Email: email.Address, Name: n.Name, Password: hash},
+		registry.CreateOrganisation{ID: up.Organisation, Name: n.Organisation},
+		registry.CreateAccount{ID: up.Account, Name: "Sandbox"},
+		registry.AddMember{Person: person, Roles: []actor.RoleGrant{{Role: actor.OrganisationAdmin}}})
+	if err != nil {
+		return up, err
+	}
+	up.SignedIn, err = p.begin(ctx, from, person)
+	return up, err
+}
+
+// SignedIn is a session that has just begun or got a new id, and the values
+// of the cookies to set. They cannot be read again.
+type SignedIn struct {
+	Session Session
+	Cookie  secret.Plaintext // of the session
+	Browser secret.Plaintext // names the person on this browser; zero: leave the old one
+}
+
+// SignIn begins a session for whoever knows the password of the verified person
+// of an address, or, on the browser that signed up, of the one not yet verified.
+// Any other answer is fault.Unauthenticated, and after too many of them
+// fault.RateLimited.
+func (p *People) SignIn(ctx context.Context, from Origin, address string, password secret.Plaintext) (in SignedIn, err error) {
+	who, err := p.claimed(ctx, from, address)
+	if err != nil {
+		return in, err
+	}
+	if wait := who.throttle.Blocked(who.key, from.Address); wait > 0 {
+		return in, tooMany(wait)
+	}
+	right, err := p.hasher.verify(ctx, who.person.Password, password)
+	if err != nil {
+		return in, err
+	}
+	if !right {
+		return in, p.wrong(ctx, from, who)
+	}
+	return p.begin(ctx, from, who.person.ID)
+}
+
+// claimant is the person that somebody says to be; without an id it is nobody,
+// whose password never fits.
+type claimant struct {
+	person   registry.Person
+	key      string // counts wrong passwords
+	throttle *throttle.Failures
+}
+
+// claimed finds the one person whose password will be compared. Wrong passwords
+// count for the address however it is spelled, known or not; on a browser that
+// the person used before they count apart, so that nobody locks them out.
+func (p *People) claimed(ctx context.Context, from Origin, address string) (who claimant, err error) {
+	email, err := registry.ParseEmail(address)
+	if err != nil {
+		return claimant{key: address, throttle: p.guesses}, nil //nolint:nilerr // like an address that nobody has
+	}
+	used, err := p.browserOf(ctx, from.Browser)
+	if err != nil {
+		return who, err
+	}
+	if used.ID != "" {
+		if key, err := registry.ParseEmail(used.Email); err == nil && key.Key == email.Key {
+			return claimant{used, string(used.ID), p.known}, nil
+		}
+	}
+	person, _, err := p.Registry.PersonOf(ctx, email)
+	return claimant{person, email.Key, p.guesses}, err
+}
+
+// wrong answers a wrong password, and records it if the person is known.
+func (p *People) wrong(ctx context.Context, from Origin, who claimant) error {
+	if wait := who.throttle.Failed(who.key, from.Address); wait > 0 {
+		return tooMany(wait)
+	}
+	if who.person.ID != "" {
+		if err := p.record(ctx, from, who.person.ID, "", "sign-in.refuse"); err != nil {
+			return err
+		}
+	}
+	return fault.Errorf(fault.Unauthenticated, "e-mail address and password do not fit: check both, or reset the password")
+}
+
+func tooMany(wait time.Duration) error {
+	return &fault.Error{Kind: fault.RateLimited, Code: fault.TooManyRequests, Message: "too many attempts: wait a little, then try again", RetryAfter: wait}
+}
+
+// record writes into the audit log of each organisation of the person what
+// they did, or into the operator's if they have none.
+func (p *People) record(ctx context.Context, from Origin, person id.Person, session, action string) error {
+	memberships, err := p.Registry.Memberships(ctx, person)
+	if err != nil {
+		return err
+	}
+	return p.DB.Update(ctx, func(tx *sqldb.Tx) error {
+		return p.recordIn(ctx, tx, from, person, session, action, memberships)
+	})
+}
+
+func (p *People) recordIn(ctx context.Context, tx *sqldb.Tx, from Origin, person id.Person, session, action string, memberships []registry.Membership) error {
+	organisations := []id.Organisation{""}
+	for i, m := range memberships {
+		organisations = append(organisations[:i], m.Organisation)
+	}
+	for _, organisation := range organisations {
+		by := actor.NewPerson(person, organisation, session).From(from.Address, from.RequestID)
+		event := journal.Event{Action: action, Subject: string(person), Organisation: organisation, Content: map[string]string{"session": session, "user_agent": from.agent()}}
+		if err := p.log.Append(ctx, tx, by, event); err != nil {
+			return err
+		}
+	}
+	return nil
+}
