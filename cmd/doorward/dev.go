@@ -127,13 +127,10 @@ func (d *dev) config() (config server.Config, err error) {
 	if err := os.MkdirAll(d.folder, 0o700); err != nil {
 		return config, fmt.Errorf("create the data folder: %w", err)
 	}
-	config = server.Config{
-		Database:  "sqlite:" + filepath.Join(d.folder, "doorward.db"),
-		APIListen: d.api, DashboardListen: d.dashboard, OpsListen: d.opsAt, ManagementListen: d.api,
-		AccessLog: filepath.Join(d.folder, "access.log"), GraceTime: 5 * time.Second,
-	}
+	config = configOf(d.folder)
+	config.APIListen, config.DashboardListen, config.OpsListen, config.ManagementListen = d.api, d.dashboard, d.opsAt, d.api
+	config.AccessLog, config.GraceTime = filepath.Join(d.folder, "access.log"), 5*time.Second
 	config.Egress.Allow = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")} // to try webhooks
-	config.KeyEncryptionKey.File = filepath.Join(d.folder, "key-encryption-key")
 	_, err = os.Stat(filepath.Join(d.folder, "doorward.db"))
 	if errors.Is(err, fs.ErrNotExist) {
 		_, err = secret.CreateKeyEncryptionKey(config.KeyEncryptionKey.File, rand.Reader)
@@ -142,6 +139,14 @@ func (d *dev) config() (config server.Config, err error) {
 		}
 	}
 	return config, err
+}
+
+// configOf names the database and the key in the folder of `doorward dev`.
+func configOf(folder string) server.Config {
+	return server.Config{
+		Database:         "sqlite:" + filepath.Join(folder, "doorward.db"),
+		KeyEncryptionKey: server.KeyEncryptionKey{File: filepath.Join(folder, "key-encryption-key")},
+	}
 }
 
 // samples are the upstreams of the sample products, on ports of their own.

@@ -21,9 +21,41 @@ func main() {
 	os.Exit(code)
 }
 
-// run is the program without the process: 0 for success, 1 when it failed.
-// The context's end is the signal to stop.
+// run is the program without the process; it returns an exit code. The
+// context's end is the signal to stop.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	root := newRoot()
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	started := false
+	markStart(root, &started)
+	err := root.ExecuteContext(ctx)
+	if err != nil && !started {
+		err = usageError{err} // cobra's own: of arguments and flags
+	}
+	code := exitCode(ctx, err)
+	if err != nil && code != exitInterrupted {
+		fmt.Fprintf(stderr, "%s %v\n", paint(stderr, red, "doorward:"), err)
+	}
+	return code
+}
+
+// markStart notes that a command began, after its arguments were found good.
+func markStart(cmd *cobra.Command, started *bool) {
+	if run := cmd.RunE; run != nil {
+		cmd.RunE = func(cmd *cobra.Command, args []string) error {
+			*started = true
+			return run(cmd, args)
+		}
+	}
+	for _, child := range cmd.Commands() {
+		markStart(child, started)
+	}
+}
+
+// newRoot is the whole command line.
+func newRoot() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "doorward",
 		Short: "The front door of your APIs: tokens, permissions and a gateway on one domain",
@@ -31,18 +63,22 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 your API products with exactly the permissions they were given.
 
 Start here:    doorward dev
-In production: doorward serve --config doorward.yaml`,
+In production: doorward serve --config doorward.yaml
+As a customer: doorward login --url https://api.example.com --client-id …`,
 		SilenceUsage: true, SilenceErrors: true,
 	}
-	root.SetArgs(args)
-	root.SetOut(stdout)
-	root.SetErr(stderr)
-	root.AddCommand(newDev(), newServe(), newMigrate(), newVersion())
-	if err := root.ExecuteContext(ctx); err != nil {
-		fmt.Fprintf(stderr, "doorward: %v\n", err)
-		return 1
+	for title, commands := range map[string][]*cobra.Command{
+		"Run the server": {newDev(), newServe(), newMigrate(), newOperator(&printer{})},
+		"Call APIs":      {newLogin(), newLogout(), newToken(), newCall(), newExplain()},
+	} {
+		root.AddGroup(&cobra.Group{ID: title, Title: title + ":"})
+		for _, command := range commands {
+			command.GroupID = title
+			root.AddCommand(command)
+		}
 	}
-	return 0
+	root.AddCommand(newVersion(), newMan(root))
+	return root
 }
 
 func newVersion() *cobra.Command {

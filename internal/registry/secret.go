@@ -238,7 +238,7 @@ func (c *change) secret(ctx context.Context, client *Client, key id.Secret) (Sec
 // AddSecret gives a client one more secret. The Plaintext cannot be read
 // again. A zero expires means that the secret does not expire.
 func (r *Registry) AddSecret(ctx context.Context, by actor.Actor, client id.Client, name string, expires time.Time) (id.Secret, secret.Plaintext, error) {
-	edit, plaintext, err := r.newSecret(client, name, expires)
+	edit, plaintext, err := r.PrepareSecret(client, name, expires)
 	if err != nil {
 		return "", secret.Plaintext{}, err
 	}
@@ -250,7 +250,7 @@ func (r *Registry) AddSecret(ctx context.Context, by actor.Actor, client id.Clie
 
 // RotateSecret adds a secret and lets the old one retire at a date.
 func (r *Registry) RotateSecret(ctx context.Context, by actor.Actor, client id.Client, old id.Secret, name string, expires, ends time.Time) (id.Secret, secret.Plaintext, error) {
-	edit, plaintext, err := r.newSecret(client, name, expires)
+	edit, plaintext, err := r.PrepareSecret(client, name, expires)
 	if err != nil {
 		return "", secret.Plaintext{}, err
 	}
@@ -260,7 +260,9 @@ func (r *Registry) RotateSecret(ctx context.Context, by actor.Actor, client id.C
 	return edit.ID, plaintext, nil
 }
 
-func (r *Registry) newSecret(client id.Client, name string, expires time.Time) (AddSecret, secret.Plaintext, error) {
+// PrepareSecret draws a secret and returns the edit that adds it, to be made
+// with others, and the value, to be shown once that edit is made.
+func (r *Registry) PrepareSecret(client id.Client, name string, expires time.Time) (AddSecret, secret.Plaintext, error) {
 	public := id.NewSecret(r.Rand)
 	plaintext, err := r.Mint.New(r.Rand, EnvironmentLetter(client), public)
 	return AddSecret{Client: client, ID: public, Name: name, Digest: secret.DigestOf(plaintext), Expires: expires}, plaintext, err

@@ -68,7 +68,7 @@ func Open(ctx context.Context, config Config, logger *slog.Logger) (*Server, err
 		return nil, err
 	}
 	s := &Server{config: config, log: logger, now: time.Now, metrics: prometheus.NewRegistry()}
-	for _, step := range []func(context.Context) error{s.openDatabase, s.openKeys, s.putProducts, s.openEdges} {
+	for _, step := range []func(context.Context) error{s.openDatabase, s.openRegistry, s.openKeys, s.putProducts, s.openEdges} {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(err, s.Close())
 		}
@@ -121,7 +121,8 @@ func (s *Server) openDatabase(ctx context.Context) (err error) {
 	return s.db.CheckSchema(ctx)
 }
 
-func (s *Server) openKeys(ctx context.Context) error {
+// openRegistry unlocks the database.
+func (s *Server) openRegistry(ctx context.Context) error {
 	kek, err := s.config.KeyEncryptionKey.read()
 	if err != nil {
 		return err
@@ -141,6 +142,10 @@ func (s *Server) openKeys(ctx context.Context) error {
 		Sealer: s.sealer, Targets: s.targets(),
 		MaxPermissionBytes: authserver.PermissionBudget(s.issuer(), s.config.PublicURL, s.config.Signing.Algorithm),
 	})
+	return nil
+}
+
+func (s *Server) openKeys(ctx context.Context) (err error) {
 	if s.keys, err = signingkey.Open(ctx, signingkey.Config{
 		DB: s.db, Sealer: s.sealer, Now: s.now, Rand: rand.Reader, Log: s.log,
 		Algorithm: s.config.Signing.Algorithm, RotateEvery: s.config.Signing.RotateEvery,

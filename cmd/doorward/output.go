@@ -1,0 +1,199 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"unicode"
+
+	"github.com/spf13/cobra"
+	"go.yaml.in/yaml/v3"
+	"golang.org/x/term"
+)
+
+// printer says how results are printed: -o and --quiet, which every command
+// that prints objects has.
+type printer struct {
+	format string // table, json or yaml
+	quiet  bool   // ids alone
+}
+
+func (o *printer) flags(cmd *cobra.Command) {
+	cmd.PersistentFlags().StringVarP(&o.format, "output", "o", "table", "how to print results: table, json or yaml")
+	cmd.PersistentFlags().BoolVarP(&o.quiet, "quiet", "q", false, "print ids alone, one per line")
+	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"table", "json", "yaml"}, cobra.ShellCompDirectiveNoFileComp)) // fails only for a flag that does not exist
+}
+
+func (o *printer) check() error {
+	switch o.format {
+	case "table", "json", "yaml":
+		return nil
+	}
+	return usageError{fmt.Errorf("-o %s: choose table, json or yaml", o.format)}
+}
+
+// one prints an object, whose id is in the field named.
+func (o *printer) one(cmd *cobra.Command, id string, object any) error {
+	text, err := json.Marshal(object)
+	if err != nil {
+		return err
+	}
+	if o.quiet {
+		node, err := ordered(text)
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintln(cmd.OutOrStdout(), cell(field(node, id)))
+		return err
+	}
+	return o.print(cmd.OutOrStdout(), text, func(out io.Writer, node *yaml.Node) error { return printFields(out, node) })
+}
+
+func (o *printer) print(out io.Writer, text []byte, table func(io.Writer, *yaml.Node) error) error {
+	if o.format == "json" {
+		var indented bytes.Buffer
+		if err := json.Indent(&indented, text, "", "  "); err != nil {
+			return err
+		}
+		_, err := fmt.Fprintln(out, indented.String())
+		return err
+	}
+	node, err := ordered(text)
+	if err != nil {
+		return err
+	}
+	if o.format == "yaml" {
+		encoder := yaml.NewEncoder(out)
+		encoder.SetIndent(2)
+		return errors.Join(encoder.Encode(node), encoder.Close())
+	}
+	return table(out, node)
+}
+
+// printFields prints an object as a line per field.
+func printFields(out io.Writer, object *yaml.Node) error {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	for i := 0; i+1 < len(object.Content); i += 2 {
+		fmt.Fprintf(w, "%s\t%s\n", object.Content[i].Value, cell(object.Content[i+1]))
+	}
+	return w.Flush()
+}
+
+// field returns what stands under a dotted name, nil if nothing does.
+func field(object *yaml.Node, name string) *yaml.Node {
+	for part := range strings.SplitSeq(name, ".") {
+		var found *yaml.Node
+		for i := 0; object != nil && i+1 < len(object.Content); i += 2 {
+			if object.Content[i].Value == part {
+				found = object.Content[i+1]
+			}
+		}
+		object = found
+	}
+	return object
+}
+
+// cell is a value in one line.
+func cell(value *yaml.Node) string {
+	switch {
+	case value == nil:
+		return "-"
+	case value.Kind == yaml.ScalarNode:
+		return visible(value.Value)
+	}
+	var parts []string
+	for i, item := range value.Content {
+		switch {
+		case value.Kind == yaml.SequenceNode:
+			parts = append(parts, cell(item))
+		case i%2 == 1:
+			parts = append(parts, cell(value.Content[i-1])+" "+cell(item))
+		}
+	}
+	if parts == nil {
+		return "-"
+	}
+	return strings.Join(parts, ", ")
+}
+
+// visible shows what others wrote without letting it move the cursor, change
+// colours or turn the direction of the text.
+func visible(text string) string {
+	if strings.IndexFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) < 0 {
+		return text
+	}
+	return strings.Trim(strconv.QuoteToGraphic(text), `"`)
+}
+
+// ordered reads JSON and keeps the order of its fields.
+func ordered(text []byte) (*yaml.Node, error) {
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.UseNumber()
+	return nodeOf(decoder)
+}
+
+func nodeOf(decoder *json.Decoder) (*yaml.Node, error) {
+	token, err := decoder.Token()
+	if err != nil {
+		return nil, err
+	}
+	node := new(yaml.Node)
+	switch value := token.(type) {
+	case json.Delim:
+		node.Kind = map[json.Delim]yaml.Kind{'{': yaml.MappingNode, '[': yaml.SequenceNode}[value]
+		for decoder.More() {
+			item, err := nodeOf(decoder)
+			if err != nil {
+				return nil, err
+			}
+			node.Content = append(node.Content, item)
+		}
+		_, err = decoder.Token() // the closing one
+		return node, err
+	case string:
+		node.SetString(value)
+	case json.Number:
+		node.Kind, node.Value, node.Tag = yaml.ScalarNode, value.String(), "!!int"
+		if strings.ContainsAny(value.String(), ".eE") {
+			node.Tag = "!!float"
+		}
+	case bool:
+		node.Kind, node.Value, node.Tag = yaml.ScalarNode, strconv.FormatBool(value), "!!bool"
+	case nil:
+		node.Kind, node.Value, node.Tag = yaml.ScalarNode, "null", "!!null"
+	}
+	return node, nil
+}
+
+// isTerminal says whether a stream is one that a person looks at.
+func isTerminal(stream any) bool {
+	file, ok := stream.(*os.File)
+	return ok && term.IsTerminal(int(file.Fd()))
+}
+
+// colours says whether a stream takes them, and its owner wants them
+// (https://no-color.org).
+func colours(stream any) bool {
+	return isTerminal(stream) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+}
+
+const (
+	red    = "31"
+	green  = "32"
+	yellow = "33"
+	bold   = "1"
+)
+
+// paint colours a text for a stream that takes it.
+func paint(stream any, colour, text string) string {
+	if !colours(stream) {
+		return text
+	}
+	return "\x1b[" + colour + "m" + text + "\x1b[0m"
+}

@@ -1,0 +1,43 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/doorward/doorward/internal/registry"
+	"github.com/doorward/doorward/internal/sqldb"
+)
+
+// Beside opens the registry of an installation for changes made on its
+// machine, beside a server that may be running on the same database and learns
+// of them by its change feed. It makes no database, no schema and no products:
+// a server has run there before. The caller calls closed when done.
+func Beside(ctx context.Context, config Config, logger *slog.Logger) (r *registry.Registry, closed func() error, err error) {
+	if err := config.complete(); err != nil {
+		return nil, nil, err
+	}
+	if path, ok := strings.CutPrefix(config.Database, "sqlite:"); ok {
+		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+			return nil, nil, fmt.Errorf("there is no database %s yet: start the server first", path)
+		}
+	}
+	s := &Server{config: config, log: logger, now: time.Now, metrics: prometheus.NewRegistry()}
+	if s.db, err = sqldb.Open(ctx, sqldb.Config{URL: config.Database, MaxConns: 2}); err != nil {
+		return nil, nil, err
+	}
+	s.onClose(s.db.Close)
+	for _, step := range []func(context.Context) error{s.db.CheckSchema, s.openRegistry} {
+		if err := step(ctx); err != nil {
+			return nil, nil, errors.Join(err, s.Close())
+		}
+	}
+	return s.registry, s.Close, nil
+}
