@@ -41,6 +41,10 @@ type Config struct {
 	Keys       func(kid string) (*jwt.PublicKey, bool)
 	ReloadKeys func(ctx context.Context) error
 
+	// ReloadWatches is called when the change feed says that other clients are
+	// watched; nil: nobody asks.
+	ReloadWatches func(ctx context.Context) error
+
 	Issuer                string // of access tokens
 	Audience              string // of access tokens: the API domain's URL
 	Scope                 string // the default scope
@@ -108,8 +112,17 @@ func (a *Access) apply(ctx context.Context, c journal.Change) error {
 		a.routes.forget(struct{}{})
 	case journal.KeysChanged:
 		return a.ReloadKeys(ctx)
+	case journal.WatchesChanged:
+		return a.reloadWatches(ctx)
 	}
 	return nil
+}
+
+func (a *Access) reloadWatches(ctx context.Context) error {
+	if a.ReloadWatches == nil {
+		return nil
+	}
+	return a.ReloadWatches(ctx)
 }
 
 func (a *Access) reset(ctx context.Context) error {
@@ -118,6 +131,9 @@ func (a *Access) reset(ctx context.Context) error {
 	a.organisations.reset()
 	a.routes.reset()
 	a.tokens.clear()
+	if err := a.reloadWatches(ctx); err != nil {
+		return err
+	}
 	return a.ReloadKeys(ctx)
 }
 

@@ -39,11 +39,13 @@ type Decision struct {
 	Account     id.Account // that the call acts on; empty when the route needs none
 	AccountNow  *registry.AccountEntry
 	Permissions []string // effective, of this product only
+	Used        []string // the route's set of permissions that lets the call pass; nil on a public route
 }
 
 // Decide says whether a call may pass. The error is a *fault.Error with a code
 // of the API domain; after it, the Decision still names the product and route,
-// as far as they were found, for logs and metrics. A warm decision does no I/O.
+// as far as they were found, and has the claims of a token that is ours and was
+// refused, for logs and metrics. A warm decision does no I/O.
 func (a *Access) Decide(ctx context.Context, r *Request) (d Decision, err error) {
 	if err := a.fresh(); err != nil {
 		return d, err
@@ -180,6 +182,7 @@ func permitted(d *Decision) error {
 	}
 	for _, set := range d.Match.Route.Permissions {
 		if missing(set, d.Permissions) == "" {
+			d.Used = set
 			return nil
 		}
 	}

@@ -22,23 +22,25 @@ type verified struct {
 // signature, issuer, audience, environment and time, and whether the client,
 // its account and organisation, and the secret that obtained it still are. An
 // error is fault.Unauthenticated with the code that says why, or
-// fault.Unavailable.
+// fault.Unavailable; with it there may be claims, of a token that is ours and
+// not good any more, which say whose attempt it was and nothing else.
 func (a *Access) Inspect(ctx context.Context, token string) (*jwt.Claims, Holder, error) {
 	claims, err := a.verify(token)
 	if err != nil {
-		return nil, Holder{}, err
+		return claims, Holder{}, err
 	}
 	h, err := a.Holder(ctx, id.Client(claims.ClientID))
 	if err != nil {
-		return nil, Holder{}, err
+		return claims, Holder{}, err
 	}
 	if code := a.standing(claims, h); code != "" {
-		return nil, Holder{}, fault.New(code, "")
+		return claims, Holder{}, fault.New(code, "")
 	}
 	return claims, h, nil
 }
 
-// verify returns the claims of a token that is good by itself.
+// verify returns the claims of a token that is good by itself; with an error
+// too when it was good once and only the time is wrong.
 func (a *Access) verify(token string) (*jwt.Claims, error) {
 	if known, ok := a.tokens.get(token); ok {
 		if key, published := a.Keys(known.key.ID); published && key == known.key {

@@ -156,15 +156,23 @@ type Observation struct {
 	Endpoint string    // "token", "introspection" or "revocation"
 	Outcome  string    // "issued", "inspected", "revoked", or the error's code
 	Reason   string    // the true reason of an invalid_client, for its owner
+	Status   int       // of the answer (HTTP)
 	Client   id.Client // empty unless there is such a client
 	Secret   id.Secret // that authenticated it; empty if none did
+	At       time.Time // of its arrival
 	Took     time.Duration
+
+	Organisation id.Organisation // of Client; empty: the operator's, or there is none
+	Named        id.Client       // as presented, in form; there may be no such client
+	Presented    id.Secret       // that is right, also when it was refused
+	Peer         netip.Addr      // the caller's address
 }
 
 // observe tells the observer what became of the exchange.
 func (s *Server) observe(x *exchange) {
 	if s.Observe != nil && x.seen.Endpoint != "" {
-		x.seen.Took = s.Now().Sub(x.now)
+		x.seen.At, x.seen.Took = x.now, s.Now().Sub(x.now)
+		x.seen.Named, x.seen.Peer = x.named, x.peer
 		s.Observe(x.seen)
 	}
 }

@@ -97,7 +97,10 @@ func (s *Server) prove(x *exchange, c credentials) (reason string, err error) {
 	}
 	right := found.Digest.Matches(c.secret)
 	state, standing := found.StateAt(x.now), h.Standing()
-	x.seen.Client = h.Client.ID
+	x.seen.Client, x.seen.Organisation = h.Client.ID, h.Client.Organisation
+	if right {
+		x.seen.Presented = found.ID
+	}
 	switch {
 	case h.Client == &s.stranger:
 		return reasonClientUnknown, nil

@@ -165,6 +165,7 @@ func (x *exchange) newTokenID(rand io.Reader) (string, error) {
 
 // writeAnswer sends x.answer as JSON that nobody keeps (RFC 6749 §5.1).
 func (s *Server) writeAnswer(x *exchange, status int) {
+	x.seen.Status = status
 	header := x.w.Header()
 	header["Content-Type"], header["Cache-Control"], header["Pragma"] = s.fixed.json, s.fixed.noStore, s.fixed.noCache
 	if len(x.answer) > headerBuffer { // or it would be sent in chunks

@@ -34,6 +34,8 @@ type progress struct {
 	route    *route
 	local    Local     // nil: an upstream answers
 	identity *identity // nil: anonymous
+	allowed  bool
+	lacking  string // permission
 
 	started  time.Time
 	upstream time.Duration // until its header had come; 0: it was not asked
@@ -69,12 +71,13 @@ func (c *call) decide(local map[string]Local) (err error) {
 	case err != nil:
 		return err
 	case local[c.productKey()] != nil:
-		c.local = local[c.productKey()]
+		c.local, c.allowed = local[c.productKey()], true
 		return nil
 	case c.upstreamOf() == nil:
 		return fault.Errorf(fault.Internal, "product %s has no usable upstream in %s", c.productKey(), c.decision.Environment)
 	}
 	c.identity, err = c.gateway.identities.of(&c.decision, c.started)
+	c.allowed = err == nil
 	return err
 }
 
@@ -105,7 +108,7 @@ func (c *call) refuse(err error) {
 	c.unread = c.bodyIsUnread(h)
 	c.code = fault.InternalError
 	if e, ok := errors.AsType[*fault.Error](err); ok {
-		c.code = e.Code
+		c.code, c.lacking = e.Code, e.Scope
 	}
 	fault.WriteProblem(c, c.gateway.HelpURL, c.traceID(), err)
 	if c.unread {
@@ -159,6 +162,7 @@ func (c *call) end() {
 	total := c.gateway.Now().Sub(c.started)
 	c.gateway.Metrics.observe(c, total)
 	c.log(total)
+	c.observe(total)
 	if c.complete {
 		c.progress = progress{}
 		c.gateway.calls.Put(c)

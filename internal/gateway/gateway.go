@@ -49,6 +49,9 @@ type Config struct {
 	Log       *slog.Logger // causes of our own refusals
 	AccessLog io.Writer    // one Write per call and line, from many goroutines; nil: none
 	Metrics   *Metrics     // nil: none
+	// Observe sees each call that carried a token of ours once it has ended. It
+	// must not keep the caller waiting; nil: nobody.
+	Observe func(Observation)
 
 	DialTimeout   time.Duration // 0: 5 s
 	HeaderTimeout time.Duration // until an upstream's header has come; 0: 60 s

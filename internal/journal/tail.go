@@ -17,6 +17,7 @@ const (
 	ClientChanged       = "client"
 	ProductsChanged     = "products"
 	KeysChanged         = "keys"
+	WatchesChanged      = "watches" // of clients whose attempts are written down
 )
 
 // PollInterval is how often a node asks for changes that no notification

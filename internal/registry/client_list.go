@@ -58,7 +58,7 @@ const clientSummaryColumns = clientColumns + `,
 	COALESCE((SELECT string_agg(p.permission, ' ') FROM client_permission p WHERE p.client_id = c.id), ''),
 	(SELECT count(*) FROM ` + workingSecrets + `),
 	COALESCE((SELECT min(NULLIF(` + secretEnd + `, 0)) FROM ` + workingSecrets + `), 0),
-	COALESCE((SELECT max(s.last_used_at) FROM client_secret s WHERE s.client_id = c.id), 0)`
+	COALESCE((SELECT max(u.at) FROM last_use u WHERE u.client_id = c.id AND u.kind = 'secret'), 0)`
 
 const clientSummaries = `SELECT ` + clientSummaryColumns + ` FROM client c WHERE organisation_id = $1 AND state <> 'deleted' AND (created_at, id) < ($3, $4)
 	AND CASE WHEN $5 = '' THEN TRUE ELSE $5 LIKE '%,' || account_id || ',%' END

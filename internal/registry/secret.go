@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"net/netip"
 	"time"
 
 	"github.com/doorward/doorward/internal/actor"
@@ -43,7 +44,10 @@ type Secret struct {
 	EndsAt      time.Time // of a retiring secret
 	DisabledAt  time.Time
 	RevokedAt   time.Time
-	LastUsedAt  time.Time
+
+	// As package usage wrote it, up to 30 s behind; zero: never.
+	LastUsedAt   time.Time  `json:"-"`
+	LastUsedFrom netip.Addr `json:"-"`
 }
 
 // StateAt returns the state at a time, expiry counted in.

@@ -2,22 +2,31 @@ package registry
 
 import (
 	"context"
+	"net/netip"
 
 	"github.com/doorward/doorward/internal/id"
 	"github.com/doorward/doorward/internal/journal"
 	"github.com/doorward/doorward/internal/sqldb"
 )
 
-const secretColumns = `id, client_id, name, digest, state, created_with, created_at, expires_at, ends_at, disabled_at, revoked_at, last_used_at`
+// secretColumns are of client_secret s; what is stored there stands first.
+const (
+	storedSecret  = `id, client_id, name, digest, state, created_with, created_at, expires_at, ends_at, disabled_at, revoked_at`
+	secretColumns = storedSecret + `,
+		coalesce((SELECT at FROM last_use u WHERE u.client_id = s.client_id AND u.kind = 'secret' AND u.key = s.id), 0),
+		coalesce((SELECT address FROM last_use u WHERE u.client_id = s.client_id AND u.kind = 'secret' AND u.key = s.id), '')`
+)
 
 func scanSecret(row scanner) (Secret, error) {
 	var s Secret
 	var digest []byte
 	var created, expires, ends, disabled, revoked, used int64
-	err := row.Scan(&s.ID, &s.Client, &s.Name, &digest, &s.State, &s.CreatedWith, &created, &expires, &ends, &disabled, &revoked, &used)
+	var usedFrom string
+	err := row.Scan(&s.ID, &s.Client, &s.Name, &digest, &s.State, &s.CreatedWith, &created, &expires, &ends, &disabled, &revoked, &used, &usedFrom)
 	s.Digest = digest
 	s.CreatedAt, s.ExpiresAt, s.EndsAt = fromMicros(created), fromMicros(expires), fromMicros(ends)
 	s.DisabledAt, s.RevokedAt, s.LastUsedAt = fromMicros(disabled), fromMicros(revoked), fromMicros(used)
+	s.LastUsedFrom, _ = netip.ParseAddr(usedFrom) // none: it was never used
 	return s, err
 }
 
@@ -25,12 +34,12 @@ func loadSecret(ctx context.Context, tx *sqldb.Tx, client *Client, key id.Secret
 	if _, ok := id.ParseSecret(string(key)); !ok {
 		return Secret{}, unknown("secret")
 	}
-	s, err := scanSecret(tx.QueryRow(ctx, `SELECT `+secretColumns+` FROM client_secret WHERE id = $1 AND client_id = $2 AND organisation_id = $3`, key, client.ID, client.Organisation))
+	s, err := scanSecret(tx.QueryRow(ctx, `SELECT `+secretColumns+` FROM client_secret s WHERE id = $1 AND client_id = $2 AND organisation_id = $3`, key, client.ID, client.Organisation))
 	return s, notFound(err, "secret", key)
 }
 
 func clientSecrets(ctx context.Context, tx *sqldb.Tx, client *Client) ([]Secret, error) {
-	return rowsOf(ctx, tx, scanSecret, `SELECT `+secretColumns+` FROM client_secret WHERE client_id = $1 AND organisation_id = $2 ORDER BY created_at DESC, id`, client.ID, client.Organisation)
+	return rowsOf(ctx, tx, scanSecret, `SELECT `+secretColumns+` FROM client_secret s WHERE client_id = $1 AND organisation_id = $2 ORDER BY created_at DESC, id`, client.ID, client.Organisation)
 }
 
 func (l *listing) secrets(ctx context.Context, tx *sqldb.Tx, client *Client, filter SecretFilter) ([]Secret, error) {
@@ -46,7 +55,7 @@ func (l *listing) secrets(ctx context.Context, tx *sqldb.Tx, client *Client, fil
 func descendants(ctx context.Context, tx *sqldb.Tx, client *Client, of id.Secret) (live []Secret, err error) {
 	seen := map[id.Secret]bool{of: true}
 	for queue := []id.Secret{of}; len(queue) > 0; queue = queue[1:] {
-		created, err := rowsOf(ctx, tx, scanSecret, `SELECT `+secretColumns+` FROM client_secret WHERE created_with = $1 AND ($2 = '' OR organisation_id = $2) ORDER BY created_at DESC, id -- any organisation: for the operator's alone`, queue[0], client.Organisation)
+		created, err := rowsOf(ctx, tx, scanSecret, `SELECT `+secretColumns+` FROM client_secret s WHERE created_with = $1 AND ($2 = '' OR organisation_id = $2) ORDER BY created_at DESC, id -- any organisation: for the operator's alone`, queue[0], client.Organisation)
 		if err != nil {
 			return nil, err
 		}
@@ -65,7 +74,7 @@ func descendants(ctx context.Context, tx *sqldb.Tx, client *Client, of id.Secret
 }
 
 func (c *change) insertSecret(ctx context.Context, client *Client, e *AddSecret) error {
-	err := c.exec(ctx, `INSERT INTO client_secret (`+secretColumns+`, organisation_id) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0, 0, 0, 0, $9)`,
+	err := c.exec(ctx, `INSERT INTO client_secret (`+storedSecret+`, last_used_at, organisation_id) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0, 0, 0, 0, $9)`,
 		e.ID, client.ID, e.Name, []byte(e.Digest), string(SecretActive), c.by.Credential(), c.Now().UnixMicro(), micros(e.Expires), client.Organisation)
 	return isFree(err, "secret")
 }

@@ -34,6 +34,7 @@ func (s *Server) newAuthServer(helpURL string, accessLog io.Writer) (*authserver
 			if accessLog != nil {
 				logToken(accessLog, s.now(), o)
 			}
+			s.useOfSecret(o)
 		},
 	})
 }
@@ -46,7 +47,7 @@ func (s *Server) newGateway(helpURL string, accessLog io.Writer) (*gateway.Gatew
 	return gateway.New(gateway.Config{
 		Access: s.access, AssertionSigner: s.keys.AssertionSigner, Issuer: s.issuer(), PublicURL: s.config.PublicURL, HelpURL: helpURL,
 		Local: map[string]gateway.Local{registry.ManagementKey: s.managementAPI.Serving(s.config.ManagementListen == s.config.APIListen)},
-		Now:   s.now, Rand: rand.Reader, Log: s.log, AccessLog: accessLog, Metrics: metrics,
+		Now:   s.now, Rand: rand.Reader, Log: s.log, AccessLog: accessLog, Metrics: metrics, Observe: s.useOfToken,
 	})
 }
 

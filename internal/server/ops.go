@@ -64,6 +64,7 @@ func (s *Server) registerMetrics() {
 	gauge("doorward_verified_tokens", "Verified access tokens held in memory.", func() float64 { return float64(s.access.Statistics().Tokens) })
 	counter("doorward_directory_hits_total", "Look-ups of API clients answered from memory.", func() float64 { return float64(s.access.Statistics().Hits) })
 	counter("doorward_directory_misses_total", "Look-ups of API clients that read the database.", func() float64 { return float64(s.access.Statistics().Misses) })
+	counter("doorward_usage_lost_total", "Last uses and watched attempts that were not written.", func() float64 { return float64(s.usage.Lost()) })
 	for _, environment := range []id.Environment{id.Sandbox, id.Production} {
 		s.metrics.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "doorward_signing_key_age_seconds", Help: "Age of the key that signs access tokens now.",

@@ -32,6 +32,7 @@ import (
 	"github.com/doorward/doorward/internal/secret"
 	"github.com/doorward/doorward/internal/signingkey"
 	"github.com/doorward/doorward/internal/sqldb"
+	"github.com/doorward/doorward/internal/usage"
 	"github.com/doorward/doorward/internal/webhook"
 )
 
@@ -48,6 +49,7 @@ type Server struct {
 	sealer   *secret.Sealer
 	keys     *signingkey.Ring
 	access   *access.Access
+	usage    *usage.Usage
 	webhooks *webhook.Dispatcher
 
 	managementAPI *api.API
@@ -91,6 +93,9 @@ func (s *Server) Registry() *registry.Registry { return s.registry }
 
 // SigningKeys are the keys of tokens, for rotation and withdrawal in process.
 func (s *Server) SigningKeys() *signingkey.Ring { return s.keys }
+
+// Usage is where last uses and the attempts of watched clients are read.
+func (s *Server) Usage() *usage.Usage { return s.usage }
 
 // Refresh puts in force what was changed in process before the call.
 func (s *Server) Refresh(ctx context.Context) error { return s.access.Refresh(ctx) }
@@ -180,13 +185,17 @@ func (s *Server) putProducts(ctx context.Context) error {
 func (s *Server) issuer() string { return s.config.PublicURL + s.config.IssuerPath }
 
 func (s *Server) openEdges(ctx context.Context) (err error) {
+	s.usage = usage.New(usage.Config{DB: s.db, Now: s.now, Log: s.log})
 	s.access, err = access.New(ctx, access.Config{
-		Registry: s.registry, DB: s.db, Now: s.now, Log: s.log, Keys: s.keys.Public, ReloadKeys: s.keys.Reload,
+		Registry: s.registry, DB: s.db, Now: s.now, Log: s.log, Keys: s.keys.Public, ReloadKeys: s.keys.Reload, ReloadWatches: s.usage.ReloadWatches,
 		Issuer: s.issuer(), Audience: s.config.PublicURL, Scope: s.config.Scope,
 		AccountParameter: s.config.AccountParameter, OrganisationParameter: s.config.OrganisationParameter, OrganisationHeader: s.config.OrganisationHeader,
 		StaleLimit: s.config.StaleLimit, MaxClients: s.config.MaxClients, MaxTokens: s.config.MaxTokens,
 	})
 	if err != nil {
+		return err
+	}
+	if err := s.usage.ReloadWatches(ctx); err != nil {
 		return err
 	}
 	accessLog, err := s.openAccessLog()
