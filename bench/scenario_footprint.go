@@ -79,9 +79,11 @@ func startOnce(ctx context.Context, b *bench, in *installation) (float64, error)
 	return p.readyAfter.Seconds() * 1e3, p.stop()
 }
 
-// memoryIdle reads the resident memory of a product that has nothing to do.
+// memoryIdle reads the resident memory of a product that has nothing to do, once
+// its start is over.
 func memoryIdle(ctx context.Context, b *bench) (out result, err error) {
 	err = b.withProduct(ctx, order{}, func(p *running, _ netip.AddrPort) error {
+		time.Sleep(b.sizes.settle)
 		watch := watchMemory(p.pid())
 		time.Sleep(b.sizes.settle)
 		most, err := watch()

@@ -85,6 +85,11 @@ func (s *Server) Serve(ctx context.Context, l Listeners) error {
 		running.Go(func() { job(jobs) })
 	}
 	s.ready.Store(true)
+	running.Go(func() {
+		if err := settle(); err != nil {
+			s.log.Debug("some memory of the start was not given back", "error", err)
+		}
+	})
 	var failed error
 	left := len(servers)
 	select {
