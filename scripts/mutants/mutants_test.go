@@ -85,3 +85,21 @@ func module(t *testing.T, files map[string]string) string {
 	}
 	return dir
 }
+
+// A patch that no longer applies guards nothing, and would be noticed only when
+// all mutants run.
+func TestEachPatchApplies(t *testing.T) {
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	mutants, err := load(filepath.Join(root, "testdata", "mutants"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range mutants {
+		if err := tree(root).apply(t.Context(), m, "--check"); err != nil {
+			t.Errorf("%s %v", m.name, err)
+		}
+	}
+}
