@@ -24,7 +24,7 @@ build: ## build the product: build/doorward
 test: ## run all tests with the race detector on all engines, then fuzz briefly
 	@mkdir -p build
 	go build -o build/testreport ./scripts/testreport
-	scripts/engines bash -o pipefail -c 'go test -race -timeout 8m -json ./... | tee build/test.json | build/testreport'
+	scripts/engines bash -o pipefail -c 'go test -race -timeout 15m -json ./... | tee build/test.json | build/testreport'
 	scripts/fuzz 20000x
 
 test-typescript: $(TYPESCRIPT)/node_modules/.package-lock.json $(TYPESCRIPT_API)/node_modules/.package-lock.json ## build and test the TypeScript package (Node.js 20 or newer)
@@ -36,7 +36,7 @@ test-typescript: $(TYPESCRIPT)/node_modules/.package-lock.json $(TYPESCRIPT_API)
 	cd $* && $(CURDIR)/scripts/node npm ci --ignore-scripts
 
 e2e: ## look at every page of the Dashboard in Chromium, once
-	scripts/browser bash -c 'cd e2e && go test -count=1 -timeout 8m ./...'
+	scripts/browser bash -c 'cd e2e && go test -count=1 -timeout 15m ./...'
 
 e2e-full: ## the same in both themes and widths
 	scripts/browser bash -c 'cd e2e && go test -count=1 -timeout 30m ./... -full'

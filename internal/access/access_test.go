@@ -161,7 +161,7 @@ func TestChangeThroughOneNodeIsInForceOnTheOther(t *testing.T) {
 	for _, engine := range sqldbtest.Engines() {
 		for name, noNotify := range map[string]bool{"by notification": false, "by poll": true} {
 			t.Run(engine+" "+name, func(t *testing.T) {
-				url := sqldbtest.URL(t, engine)
+				url := sqldbtest.Migrated(t, engine)
 				f := newFixture(t, sqldbtest.Open(t, url))
 				other, err := sqldb.Open(t.Context(), sqldb.Config{URL: url, NoNotify: noNotify})
 				if err != nil {

@@ -45,7 +45,7 @@ func each(t *testing.T, test func(t *testing.T, p *platform)) {
 
 func start(t testing.TB, engine string) *platform {
 	t.Helper()
-	return seeded(t, servertest.Start(t, servertest.On(sqldbtest.URL(t, engine))))
+	return seeded(t, servertest.Start(t, servertest.On(sqldbtest.Migrated(t, engine))))
 }
 
 func seeded(t testing.TB, running *servertest.Platform) *platform {

@@ -26,12 +26,15 @@ type direct struct {
 	dial    func(ctx context.Context, network, address string) (net.Conn, error)
 	timeout time.Duration // until the header of the answer has come
 
-	mu     sync.Mutex
-	idle   []*connection // the one used last at the end
-	reaper *time.Timer   // nil: nothing is idle
+	mu      sync.Mutex
+	idle    []*connection // the one used last at the end
+	sweeper *time.Timer   // nil: nothing is idle
 }
 
-const directBuffer = 4 << 10 // of answers; large bodies pass it by
+const (
+	directBuffer = 4 << 10         // of answers; large bodies pass it by
+	directSweep  = 5 * time.Second // between two looks at what is idle
+)
 
 // ask sends the call's request and returns the answer once its header has come.
 // Its body is closed by the caller, and gives the connection back.
@@ -105,23 +108,26 @@ func (d *direct) keep(c *connection) {
 		return
 	}
 	d.idle = append(d.idle, c)
-	if d.reaper == nil {
-		d.reaper = time.AfterFunc(upstreamIdle, d.reap)
+	if d.sweeper == nil {
+		d.sweeper = time.AfterFunc(directSweep, d.sweep)
 	}
 }
 
-// reap closes what was idle for too long, and comes again while any is idle.
-func (d *direct) reap() {
+// sweep closes what was idle for too long, and what the upstream has closed
+// meanwhile. It comes again while any is idle.
+func (d *direct) sweep() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	latest := time.Now().Add(-upstreamIdle)
-	old := 0
-	for ; old < len(d.idle) && !d.idle[old].since.After(latest); old++ {
-		_ = d.idle[old].Conn.Close()
-	}
-	d.idle = slices.Delete(d.idle, 0, old)
-	if d.reaper = nil; len(d.idle) > 0 {
-		d.reaper = time.AfterFunc(time.Until(d.idle[0].since.Add(upstreamIdle)), d.reap)
+	d.idle = slices.DeleteFunc(d.idle, func(c *connection) bool {
+		gone := !c.since.After(latest) || !c.open()
+		if gone {
+			_ = c.Conn.Close()
+		}
+		return gone
+	})
+	if d.sweeper = nil; len(d.idle) > 0 {
+		d.sweeper = time.AfterFunc(directSweep, d.sweep)
 	}
 }
 
@@ -133,9 +139,9 @@ func (d *direct) close() {
 		_ = c.Conn.Close()
 	}
 	d.idle = nil
-	if d.reaper != nil {
-		d.reaper.Stop()
-		d.reaper = nil
+	if d.sweeper != nil {
+		d.sweeper.Stop()
+		d.sweeper = nil
 	}
 }
 

@@ -283,7 +283,7 @@ func TestARunningTailHearsOfAnotherProcess(t *testing.T) {
 	for _, engine := range sqldbtest.Engines() {
 		for _, noNotify := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s/poll alone %v", engine, noNotify), func(t *testing.T) {
-				url := sqldbtest.URL(t, engine)
+				url := sqldbtest.Migrated(t, engine)
 				writer := sqldbtest.Open(t, url)
 				reader, err := sqldb.Open(t.Context(), sqldb.Config{URL: url, NoNotify: noNotify})
 				if err != nil {

@@ -167,7 +167,7 @@ func TestSTO13_bothEnginesShowTheSame(t *testing.T) {
 	t.Parallel()
 	var databases []*sqldb.DB
 	for _, engine := range sqldbtest.Engines() {
-		databases = append(databases, sqldbtest.Open(t, sqldbtest.URL(t, engine)))
+		databases = append(databases, sqldbtest.Open(t, sqldbtest.Migrated(t, engine)))
 		newFixture(t, databases[len(databases)-1])
 	}
 	run, made := 2, map[string]int{}

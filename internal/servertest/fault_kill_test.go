@@ -183,7 +183,7 @@ type killedWorkers struct {
 func newKilledWorkers(t *testing.T, engine string, writers int) *killedWorkers {
 	t.Helper()
 	k := &killedWorkers{known: known{}, values: map[id.Secret]string{}}
-	k.settings = workerSettings{Database: sqldbtest.URL(t, engine), TagKey: make([]byte, 32), Writers: writers}
+	k.settings = workerSettings{Database: sqldbtest.Migrated(t, engine), TagKey: make([]byte, 32), Writers: writers}
 	_, _ = rand.Read(k.settings.TagKey)
 	r, err := k.settings.registry(sqldbtest.Open(t, k.settings.Database))
 	if err != nil {

@@ -19,6 +19,7 @@ import (
 	"github.com/doorward/doorward/internal/registry"
 	"github.com/doorward/doorward/internal/secret"
 	"github.com/doorward/doorward/internal/server"
+	"github.com/doorward/doorward/internal/sqldb/sqldbtest"
 	"github.com/doorward/doorward/tokensource"
 )
 
@@ -69,7 +70,7 @@ func Start(t testing.TB, change ...func(*server.Config)) *Platform {
 	folder := t.TempDir()
 	config := server.Config{
 		APIListen: "127.0.0.1:0", DashboardListen: "127.0.0.1:0", OpsListen: "127.0.0.1:0", ManagementListen: "127.0.0.1:0",
-		Database: "sqlite:" + filepath.Join(folder, "doorward.db"), AccessLog: "off",
+		Database: sqldbtest.Migrated(t, "sqlite"), AccessLog: "off",
 	}
 	config.KeyEncryptionKey.File = filepath.Join(folder, "key")
 	if _, err := secret.CreateKeyEncryptionKey(config.KeyEncryptionKey.File, rand.Reader); err != nil {

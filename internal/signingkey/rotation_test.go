@@ -233,7 +233,7 @@ func TestTooManyRotationsAreRefusedUntilKeysDie(t *testing.T) {
 func TestTwoNodesThatDecideAtOnceMakeOneCurrentKey(t *testing.T) {
 	for _, engine := range sqldbtest.Engines() {
 		t.Run(engine, func(t *testing.T) {
-			url := sqldbtest.URL(t, engine)
+			url := sqldbtest.Migrated(t, engine)
 			c := newClock()
 			configs := []signingkey.Config{configOf(t, sqldbtest.Open(t, url), c), configOf(t, sqldbtest.Open(t, url), c)}
 			var rings [16]*signingkey.Ring

@@ -169,7 +169,7 @@ func TestKEY07_noKeyMaterialInClear(t *testing.T) {
 		t.Run(string(algorithm), func(t *testing.T) {
 			for _, engine := range sqldbtest.Engines() {
 				t.Run(engine, func(t *testing.T) {
-					url := sqldbtest.URL(t, engine)
+					url := sqldbtest.Migrated(t, engine)
 					db := sqldbtest.Open(t, url)
 					config := configOf(t, db, newClock())
 					config.Algorithm = algorithm

@@ -54,7 +54,12 @@ func (db *DB) openSQLite(ctx context.Context) error {
 				return err
 			}
 			defer unlock()
-			return db.up(ctx, goose.DialectSQLite3)
+			if err := db.up(ctx, goose.DialectSQLite3); err != nil {
+				return err
+			}
+			// Migrations leave a long journal, and a small disk may have no room for it.
+			_, err = db.writer.ExecContext(ctx, `PRAGMA wal_checkpoint(TRUNCATE)`)
+			return err
 		},
 		classify:   classifySQLite,
 		serverSaid: func(error) bool { return true }, // there is no connection to lose

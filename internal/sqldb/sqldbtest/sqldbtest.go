@@ -8,6 +8,7 @@ import (
 	"context"
 	"crypto/rand"
 	"database/sql"
+	"errors"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -25,14 +26,14 @@ import (
 func Run(t *testing.T, test func(t *testing.T, db *sqldb.DB)) {
 	t.Helper()
 	for _, engine := range Engines() {
-		t.Run(engine, func(t *testing.T) { test(t, Open(t, URL(t, engine))) })
+		t.Run(engine, func(t *testing.T) { test(t, Open(t, Migrated(t, engine))) })
 	}
 }
 
 // New returns a fresh SQLite database, for tests that are about something else.
 func New(t testing.TB) *sqldb.DB {
 	t.Helper()
-	return Open(t, URL(t, "sqlite"))
+	return Open(t, Migrated(t, "sqlite"))
 }
 
 // Engines returns the engines that the environment asks for.
@@ -71,9 +72,45 @@ func URL(t testing.TB, engine string) string {
 	return ""
 }
 
-// template is the name of a migrated database that the others are copies of;
-// copying takes a tenth of migrating.
-var template = sync.OnceValues(func() (string, error) {
+// Migrated returns the URL of a fresh database of this schema. It is removed with
+// the test.
+func Migrated(t testing.TB, engine string) string {
+	t.Helper()
+	databaseURL := URL(t, engine)
+	if path, ok := strings.CutPrefix(databaseURL, "sqlite:"); ok {
+		content, err := sqliteTemplate()
+		if err != nil {
+			t.Fatalf("migrate the template database: %v", err)
+		}
+		if err := os.WriteFile(path, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return databaseURL
+}
+
+// sqliteTemplate is the content of a migrated database; to copy it takes a
+// hundredth of migrating.
+var sqliteTemplate = sync.OnceValues(func() (content []byte, err error) {
+	folder, err := os.MkdirTemp("", "doorward-test-")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
+	path, ctx := filepath.Join(folder, "doorward.db"), context.Background()
+	db, err := sqldb.Open(ctx, sqldb.Config{URL: "sqlite:" + path})
+	if err != nil {
+		return nil, err
+	}
+	if err := errors.Join(db.Migrate(ctx), db.Close()); err != nil { // the last to close takes the journal in
+		return nil, err
+	}
+	return os.ReadFile(path)
+})
+
+// postgresTemplate is the name of a migrated database that the others are copies
+// of.
+var postgresTemplate = sync.OnceValues(func() (string, error) {
 	name := databaseName()
 	ctx := context.Background()
 	err := maintain(ctx, `CREATE DATABASE `+name)
@@ -97,7 +134,7 @@ func createPostgres(t testing.TB) string {
 	}
 	creating.Lock()
 	defer creating.Unlock()
-	from, err := template()
+	from, err := postgresTemplate()
 	if err != nil {
 		t.Fatalf("create the template database: %v", err)
 	}
