@@ -232,13 +232,14 @@ func letter(status int) string {
 	return fmt.Sprint(status)
 }
 
+// auditRecords are those of what was done, not of what was refused.
 func (p *platform) auditRecords(t testing.TB, page registry.Page) []registry.AuditRecord {
 	t.Helper()
 	list, err := p.Server.Registry().AuditRecords(t.Context(), actor.NewSystem("test"), registry.AuditFilter{}, page)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return list.Items
+	return slices.DeleteFunc(list.Items, func(r registry.AuditRecord) bool { return strings.HasPrefix(r.Action, registry.RefusalPrefix) })
 }
 
 var traceID = regexp.MustCompile(`"traceId":"[0-9a-f]{32}"`)

@@ -390,9 +390,11 @@ func (f *fixture) tried(t testing.TB, by actor.Actor, edit registry.Edit) string
 
 func TestPRIV01_eachEditIsMadeByItsRolesAlone(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
-		before := dump(t, f.DB)
-		for _, row := range editRows() {
+		before := made(t, f.DB)
+		for i, row := range editRows() {
 			t.Run("PRIV-01 "+row.name, func(t *testing.T) {
+				f.Registry = newRegistry(t, f.DB, f.clock.Now, 100+i) // which has recorded no refusal yet
+				recorded := f.refusals(t, row.action)
 				var got strings.Builder
 				for _, role := range actor.Roles() {
 					if row.roles == "" {
@@ -411,6 +413,9 @@ func TestPRIV01_eachEditIsMadeByItsRolesAlone(t *testing.T) {
 				if got.String() != row.roles {
 					t.Errorf("roles %s, want %s", got.String(), row.roles)
 				}
+				if recorded = f.refusals(t, row.action) - recorded; recorded != strings.Count(got.String(), ".") {
+					t.Errorf("%d refusals were recorded of %s", recorded, got.String())
+				}
 				t.Run("twin", func(t *testing.T) { // the matrix has both answers
 					if row.as != nil {
 						if outcome := f.tried(t, row.as(f), row.edit(f)); outcome != "allowed" {
@@ -427,7 +432,7 @@ func TestPRIV01_eachEditIsMadeByItsRolesAlone(t *testing.T) {
 				}
 			})
 		}
-		if diff := cmp.Diff(before, dump(t, f.DB)); diff != "" {
+		if diff := cmp.Diff(before, made(t, f.DB)); diff != "" {
 			t.Errorf("the matrix left a trace:\n%s", diff)
 		}
 	})

@@ -117,11 +117,11 @@ type VerifyPerson struct {
 }
 
 func (e VerifyPerson) apply(ctx context.Context, c *change) error {
+	c.says("person.verify", "", string(e.Person))
 	p, err := c.person(ctx, e.Person)
 	if err != nil {
 		return err
 	}
-	c.says("person.verify", "", string(p.ID))
 	if err := c.isSystem(); err != nil {
 		return err
 	}

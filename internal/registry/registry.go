@@ -53,6 +53,7 @@ type Registry struct {
 	Config
 	log  journal.Log
 	once *once // nil: changes are made as often as they are asked for
+	refusals
 }
 
 // New returns a Registry over a migrated database.
@@ -60,7 +61,7 @@ func New(config Config) *Registry {
 	if config.MaxPermissionBytes == 0 {
 		config.MaxPermissionBytes = MaxPermissions * (MaxPermissionLength + len(`"",`))
 	}
-	return &Registry{Config: config, log: journal.Log{Now: config.Now, Rand: config.Rand}}
+	return &Registry{Config: config, log: journal.Log{Now: config.Now, Rand: config.Rand}, refusals: newRefusals(config.Now)}
 }
 
 // Edit is one change, ready to be made or stored for later. The set is closed.
@@ -73,23 +74,29 @@ type Edit interface {
 // said of it.
 type change struct {
 	*Registry
-	tx     *sqldb.Tx
-	by     actor.Actor
-	event  journal.Event
-	before any
+	tx      *sqldb.Tx
+	by      actor.Actor
+	event   journal.Event
+	before  any
+	refused Edit // nil: it was made
 }
 
 // Apply makes all edits or none. An edit of another organisation's object is
 // fault.NotFound, one that the actor may not make fault.Forbidden, one based on
-// a version that is no longer current fault.Conflict.
+// a version that is no longer current fault.Conflict. That a person or API
+// client was not allowed to is recorded.
 func (r *Registry) Apply(ctx context.Context, by actor.Actor, edits ...Edit) error {
-	return r.DB.Update(ctx, func(tx *sqldb.Tx) error {
+	var last *change
+	err := r.DB.Update(ctx, func(tx *sqldb.Tx) error {
+		last = nil
 		if err := r.recall(ctx, tx, by); err != nil {
 			return err
 		}
 		for i, edit := range edits {
 			c := &change{Registry: r, tx: tx, by: by}
+			last = c
 			if err := edit.apply(ctx, c); err != nil {
+				c.refused = edit
 				return err
 			}
 			c.event.Content = struct {
@@ -107,6 +114,10 @@ func (r *Registry) Apply(ctx context.Context, by actor.Actor, edits ...Edit) err
 		}
 		return nil
 	})
+	if err != nil && last != nil && last.refused != nil {
+		return r.recordRefusal(ctx, last, err)
+	}
+	return err
 }
 
 // says sets what the audit log will hold of the edit.

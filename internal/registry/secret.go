@@ -72,12 +72,12 @@ type AddSecret struct {
 }
 
 func (e AddSecret) apply(ctx context.Context, c *change) error {
+	c.says("secret.add", c.by.Organisation(), string(e.ID))
 	client, err := c.clientForSecrets(ctx, e.Client)
 	if err != nil {
 		return err
 	}
 	c.before = nil
-	c.says("secret.add", client.Organisation, string(e.ID))
 	if _, ok := id.ParseSecret(string(e.ID)); !ok || len(e.Digest) == 0 {
 		return fault.Errorf(fault.Invalid, "a secret needs its id and its digest: only who made it can add it")
 	}
@@ -111,11 +111,11 @@ type RetireSecret struct {
 }
 
 func (e RetireSecret) apply(ctx context.Context, c *change) error {
+	c.says("secret.retire", c.by.Organisation(), string(e.Secret))
 	client, err := c.clientForSecrets(ctx, e.Client)
 	if err != nil {
 		return err
 	}
-	c.says("secret.retire", client.Organisation, string(e.Secret))
 	s, err := c.secret(ctx, &client, e.Secret)
 	if err != nil {
 		return err
