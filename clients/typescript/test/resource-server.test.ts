@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { inspect } from "node:util";
 import { exportJWK, generateKeyPair, SignJWT, type CryptoKey, type JWK } from "jose";
 import { Guard, Refusal, type GuardConfig, type Needs } from "../src/resource-server.js";
 
@@ -141,6 +142,7 @@ test("a token that was verified is refused when it expires, or its key is withdr
   await guard.verify(token);
   documents.now += 604;
   assert.equal(await guard.verify(token), await guard.verify(token), "it is kept");
+  assert.ok(!inspect(guard, { showHidden: true, depth: 9 }).includes(token), "and printed");
   documents.now += 1;
   await refused(guard.verify(token), 401, "invalid_token");
   const long = await sign({ claims: { exp: start + 3600 } });
