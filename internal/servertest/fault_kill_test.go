@@ -19,6 +19,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/doorward/doorward/internal/actor"
+	"github.com/doorward/doorward/internal/fault"
 	"github.com/doorward/doorward/internal/id"
 	"github.com/doorward/doorward/internal/journal"
 	"github.com/doorward/doorward/internal/registry"
@@ -126,7 +127,11 @@ func (w *worker) do(c change, edits ...registry.Edit) error {
 	if err := c.say(); err != nil {
 		return err
 	}
-	if err := w.Apply(context.Background(), w.operator(), edits...); err != nil {
+	err := w.Apply(context.Background(), w.operator(), edits...)
+	for fault.KindOf(err) == fault.Unavailable { // so many writers on a slow disk: nothing was done, and it says to try again
+		err = w.Apply(context.Background(), w.operator(), edits...)
+	}
+	if err != nil {
 		return fmt.Errorf("%s: %w", c.Operation, err)
 	}
 	c.Acknowledged = true
