@@ -21,3 +21,14 @@ test("what is missing or not understood in the environment is named", () => {
     assert.throws(() => fromEnvironment({ ...required, [name]: value }), new RegExp(name));
   }
 });
+
+test("a profile fills in what the environment leaves out", () => {
+  const profile = { tokenUrl, clientId: "of-the-profile", clientSecret: "of-the-profile", scopes: ["a"], audience: "x" };
+  const read = (name: string) => {
+    assert.equal(name, "work");
+    return profile;
+  };
+  assert.deepEqual(fromEnvironment({ DOORWARD_PROFILE: "work" }, read), { ...profile, authStyle: "basic" });
+  const some = fromEnvironment({ DOORWARD_PROFILE: "work", DOORWARD_CLIENT_ID: clientId, DOORWARD_SCOPES: "b" }, read);
+  assert.deepEqual(some, { ...profile, clientId, scopes: ["b"], authStyle: "basic" });
+});

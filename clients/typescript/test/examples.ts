@@ -15,6 +15,10 @@ export async function readSession(id: string): Promise<unknown> {
 
 export const configured = () => new TokenSource(fromEnvironment(process.env));
 
+import { fromProfile } from "@doorward/client/profile";
+
+export const signedIn = () => new TokenSource(fromEnvironment(process.env, fromProfile));
+
 import { redisCache, type RedisCommand } from "@doorward/client/redis";
 
 // redis:   withRedis((args) => client.sendCommand(args))
