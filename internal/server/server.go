@@ -153,7 +153,7 @@ func (s *Server) openRegistry(ctx context.Context) error {
 func (s *Server) openKeys(ctx context.Context) (err error) {
 	if s.keys, err = signingkey.Open(ctx, signingkey.Config{
 		DB: s.db, Sealer: s.sealer, Now: s.now, Rand: rand.Reader, Log: s.log,
-		Algorithm: s.config.Signing.Algorithm, RotateEvery: s.config.Signing.RotateEvery,
+		Algorithm: s.config.Signing.Algorithm, RotateEvery: s.config.Signing.RotateEvery, StaleLimit: s.config.StaleLimit,
 	}); err != nil {
 		return err
 	}

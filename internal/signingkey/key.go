@@ -52,6 +52,7 @@ type key struct {
 	algorithm                     jwt.Algorithm
 	public, sealed                []byte // PKIX; sealed PKCS #8, empty once erased
 	published, activated, retired time.Time
+	lag                           time.Duration // of nodes that have not heard of its retirement
 
 	private *jwt.PrivateKey
 }
@@ -73,7 +74,7 @@ func (k *key) end() time.Time {
 	case k.purpose == Assertion:
 		lifetime = MaxAssertionLifetime
 	}
-	return k.retired.Add(lifetime + jwt.Skew)
+	return k.retired.Add(k.lag + lifetime + jwt.Skew)
 }
 
 func (k *key) dead(now time.Time) bool {

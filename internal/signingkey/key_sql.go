@@ -6,22 +6,24 @@ import (
 	"strings"
 	"time"
 
+	"github.com/doorward/doorward/internal/jwt"
 	"github.com/doorward/doorward/internal/sqldb"
 )
 
 // load reads the keys that are not dead, and dead ones whose private key is
 // not erased yet, ordered by id on every engine alike.
-func load(ctx context.Context, tx *sqldb.Tx, now time.Time) ([]*key, error) {
+func (r *Ring) load(ctx context.Context, tx *sqldb.Tx, now time.Time) ([]*key, error) {
+	longest := r.config.StaleLimit + MaxTokenLifetime + jwt.Skew
 	rows, err := tx.Query(ctx, `SELECT kid, purpose, algorithm, public_key, private_key, state, published_at, activated_at, retired_at
 		FROM signing_key WHERE retired_at = 0 OR retired_at > $1 OR length(private_key) > 0`,
-		now.Add(-2*MaxTokenLifetime).UnixMicro())
+		now.Add(-longest).UnixMicro())
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
 	var keys []*key
 	for rows.Next() {
-		var k key
+		k := key{lag: r.config.StaleLimit}
 		var published, activated, retired int64
 		if err := rows.Scan(&k.id, &k.purpose, &k.algorithm, &k.public, &k.sealed, &k.state, &published, &activated, &retired); err != nil {
 			return nil, err

@@ -103,7 +103,7 @@ func (r *Ring) commit(ctx context.Context, start change, decide func(*change, co
 		c = start
 		c.tx, c.now = tx, r.config.Now()
 		var err error
-		if c.keys, err = load(ctx, tx, c.now); err != nil {
+		if c.keys, err = r.load(ctx, tx, c.now); err != nil {
 			return err
 		}
 		if err := decide(&c, ctx); err != nil || c.action == "" {
@@ -127,7 +127,7 @@ func (c *change) record(ctx context.Context) (err error) {
 	if err := c.log.Append(ctx, c.tx, c.by, event); err != nil {
 		return err
 	}
-	c.keys, err = load(ctx, c.tx, c.now)
+	c.keys, err = c.load(ctx, c.tx, c.now)
 	return err
 }
 

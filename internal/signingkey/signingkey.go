@@ -33,8 +33,8 @@ import (
 // promotes no key that has been published for less.
 const MaxAge = 5 * time.Minute
 
-// How long what a key signs may live. A retired key is dead that long, and
-// jwt.Skew, after its retirement.
+// How long what a key signs may live. A retired key is dead that long,
+// Config.StaleLimit and jwt.Skew after its retirement.
 const (
 	MaxTokenLifetime     = time.Hour
 	MaxAssertionLifetime = time.Minute
@@ -53,7 +53,10 @@ type Config struct {
 	Algorithm jwt.Algorithm
 	// RotateEvery is how long a key signs; 0 means 90 days.
 	RotateEvery time.Duration
-	Log         *slog.Logger // nil discards
+	// StaleLimit is how long a node may go on signing with a key without hearing
+	// that another node has retired it; 0: there is no other node.
+	StaleLimit time.Duration
+	Log        *slog.Logger // nil discards
 }
 
 // Ring is the signing keys of an installation, as one node knows them. It is

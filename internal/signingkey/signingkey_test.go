@@ -318,6 +318,39 @@ func TestKEY03_keyIsPublishedBeforeItSigns(t *testing.T) {
 	})
 }
 
+// KEY-03: a node that has not heard of a rotation signs with the retired key
+// until its knowledge is stale, and that token lives as long as any other.
+func TestKEY03_retiredKeyOutlivesWhatASilentNodeSigns(t *testing.T) {
+	for purpose, lifetime := range map[string]time.Duration{signingkey.Sandbox: signingkey.MaxTokenLifetime, signingkey.Assertion: signingkey.MaxAssertionLifetime} {
+		t.Run(purpose, func(t *testing.T) {
+			sqldbtest.Run(t, func(t *testing.T, db *sqldb.DB) {
+				c := newClock()
+				config := configOf(t, db, c)
+				config.StaleLimit = 90 * time.Second
+				here, silent := open(t, config), open(t, config)
+				rotate(t, here, purpose)
+				c.advance(config.StaleLimit)
+				last := sign(t, silent, purpose, c.now())
+				if last.kid == sign(t, here, purpose, c.now()).kid {
+					t.Fatal("both nodes sign with the same key")
+				}
+				c.advance(lifetime + jwt.Skew - time.Microsecond)
+				check(t, here)
+				if err := last.verify(here, c.now()); err != nil || !slices.Contains(publishedIDs(t, here), last.kid) {
+					t.Errorf("the last token of the retired key: %v; published: %v", err, publishedIDs(t, here))
+				}
+				t.Run("twin", func(t *testing.T) {
+					c.advance(time.Microsecond)
+					check(t, here)
+					if _, ok := here.Public(last.kid); ok || slices.Contains(publishedIDs(t, here), last.kid) {
+						t.Error("the key outlives its last token")
+					}
+				})
+			})
+		})
+	}
+}
+
 // KEY-03: a retired key stays for the longest token life and the skew, by the
 // clock alone.
 func TestKEY03_retiredKeyStaysUntilItsLastTokenIsDead(t *testing.T) {

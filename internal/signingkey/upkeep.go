@@ -20,7 +20,7 @@ func (r *Ring) Reload(ctx context.Context) error {
 	defer r.mu.Unlock()
 	var keys []*key
 	err := r.config.DB.View(ctx, func(tx *sqldb.Tx) (err error) {
-		keys, err = load(ctx, tx, r.config.Now())
+		keys, err = r.load(ctx, tx, r.config.Now())
 		return err
 	})
 	if err == nil {
