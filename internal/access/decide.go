@@ -29,8 +29,8 @@ type Request struct {
 // fields are shared and immutable.
 type Decision struct {
 	Match       Match
-	Path        string // what the upstream gets: the path behind the prefix, as sent
-	RawQuery    string
+	Path        string         // what the upstream gets: the path behind the prefix, as sent
+	RawQuery    string         // the query as sent, less a method override
 	Environment id.Environment // of the upstream
 
 	// A public route that was called without a token has no Holder and no Claims.
@@ -84,7 +84,9 @@ func (a *Access) Decide(ctx context.Context, r *Request) (d Decision, err error)
 	if d.Claims, d.Holder, err = a.Inspect(ctx, token); err != nil {
 		return d, err
 	}
-	return d, a.authorize(ctx, r, &d, named)
+	err = a.authorize(ctx, r, &d, named)
+	d.RawQuery = withoutMethodOverride(d.RawQuery)
+	return d, err
 }
 
 // productUnknown answers alike where there is no product and where there is
@@ -100,6 +102,7 @@ func (a *Access) anonymous(d *Decision) error {
 		d.Environment = id.Production
 	}
 	_, _, err := ParseQuery(d.RawQuery, "")
+	d.RawQuery = withoutMethodOverride(d.RawQuery)
 	return err
 }
 

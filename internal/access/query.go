@@ -2,6 +2,7 @@ package access
 
 import (
 	"net/url"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -14,6 +15,9 @@ const MaxQueryParameters = 256
 
 // refusedParameter would leave a token in every log on its way (RFC 6750 §2.3).
 const refusedParameter = "access_token"
+
+// methodOverride is the parameter that some frameworks take the method from.
+const methodOverride = "_method"
 
 // ParseQuery reads a raw query strictly and returns the decoded value of the
 // wanted parameter. Every parameter that a product could read as wanted counts:
@@ -58,6 +62,23 @@ func ParseQuery(raw, wanted string) (value string, present bool, err error) {
 		present = true
 	}
 	return value, present, nil
+}
+
+// withoutMethodOverride takes every parameter out of a query that ParseQuery
+// accepts which a product could read as a method other than the one that was
+// decided about. The rest stays as it was sent.
+func withoutMethodOverride(raw string) string {
+	override := func(pair string) bool {
+		name, _, _ := strings.Cut(pair, "=")
+		decoded, err := parameterName(name)
+		return err == nil && couldBe(decoded, methodOverride)
+	}
+	for pair := range strings.SplitSeq(raw, "&") {
+		if override(pair) {
+			return strings.Join(slices.DeleteFunc(strings.Split(raw, "&"), override), "&")
+		}
+	}
+	return raw
 }
 
 // parameterName decodes the name of a parameter.

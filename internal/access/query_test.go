@@ -123,11 +123,29 @@ func TestRefusedParameterIsNamed(t *testing.T) {
 	}
 }
 
+func TestGW19_methodOverrideIsLeftOut(t *testing.T) {
+	for _, tt := range []struct{ raw, want string }{
+		{"_method=DELETE", ""},
+		{"a=1&_method=DELETE&b=%C3%A9", "a=1&b=%C3%A9"},
+		{"_method=DELETE&a=1&_method=PUT", "a=1"},
+		{"a=1&_METHOD", "a=1"},
+		{"%5Fmethod=DELETE&a=1", "a=1"},
+		{"_method[]=DELETE&a=1", "a=1"},
+		{".method=DELETE&+_method=DELETE&a=1", "a=1"},
+		{"method=DELETE&_methods=1&x_method=2&a=_method&&", "method=DELETE&_methods=1&x_method=2&a=_method&&"}, // the twin
+	} {
+		if got := withoutMethodOverride(tt.raw); got != tt.want {
+			t.Errorf("of %q remains %q, want %q", tt.raw, got, tt.want)
+		}
+	}
+}
+
 func TestCleanQueryTakesNoAllocation(t *testing.T) {
 	allocations := testing.AllocsPerRun(100, func() {
 		if _, _, err := ParseQuery("limit=10&sort.by=name&signicat-accountId=a-s-abcdefghij0123456789&q=%C3%A9", accountName); err != nil {
 			t.Fatal(err)
 		}
+		withoutMethodOverride("limit=10&sort.by=name&signicat-accountId=a-s-abcdefghij0123456789&q=%C3%A9")
 	})
 	if allocations != 0 {
 		t.Errorf("%v allocations, want none", allocations)

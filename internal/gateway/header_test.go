@@ -201,6 +201,15 @@ func TestGW19_methodOverridesHaveNoEffect(t *testing.T) {
 			w.refused(t, w.request("DELETE", "/p1/x", w.token(w.client), name+": GET"), 405)
 		})
 	}
+	for target, token := range map[string]string{"/p1/x": w.token(w.client), "/p1/public": ""} {
+		t.Run("GW-19 _method in the query of "+target, func(t *testing.T) {
+			got, _ := w.passes(t, w.request("GET", target+"?a=%7e&_method=DELETE&b", token))
+			if want := "GET " + strings.Replace(target, "/p1", "", 1) + "?a=%7e&b HTTP/1.1"; got.line != want {
+				t.Errorf("the upstream got %q, want %q", got.line, want)
+			}
+			w.refused(t, w.request("DELETE", target+"?_method=GET", token), 405)
+		})
+	}
 }
 
 func TestGW34_credentialsForUsStayHere(t *testing.T) {
