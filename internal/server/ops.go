@@ -36,12 +36,14 @@ func answer(w http.ResponseWriter, status int, text string) {
 }
 
 // readyz says whether calls sent here now would be answered.
-func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) {
+func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case !s.ready.Load():
 		answer(w, http.StatusServiceUnavailable, "starting or stopping\n")
 	case s.access.Age() > s.config.StaleLimit:
 		answer(w, http.StatusServiceUnavailable, "the database has not answered for longer than stale_limit\n")
+	case s.db.Writable(r.Context()) != nil:
+		answer(w, http.StatusServiceUnavailable, "the disk under the database fails or is read-only\n")
 	default:
 		answer(w, http.StatusOK, "ready\n")
 	}

@@ -37,6 +37,7 @@ func (s serverSettings) database() string { return filepath.Join(s.Folder, "door
 // served is what a server process says of itself.
 type served struct {
 	URL     string
+	OpsURL  string
 	Clients []servertest.Client
 }
 
@@ -59,7 +60,7 @@ func runServer(text []byte) error {
 	if err != nil {
 		return err
 	}
-	said := served{URL: "http://" + listeners.API.Addr().String()}
+	said := served{URL: "http://" + listeners.API.Addr().String(), OpsURL: "http://" + listeners.Ops.Addr().String()}
 	config.PublicURL = said.URL
 	running, err := server.Open(ctx, config, slog.New(slog.DiscardHandler))
 	if err != nil {
@@ -366,7 +367,15 @@ func TestSTO08_failingWritesAreNeverToldAsSuccess(t *testing.T) {
 	for range 2 {
 		limitFiles(t, d.process, 0)
 		d.checkFailing(t)
+		if a := get(t, d.served.OpsURL+"/readyz", ""); a.status != http.StatusServiceUnavailable {
+			t.Errorf("readyz = %d %s, want 503: the disk fails", a.status, a.body)
+		}
 		limitFiles(t, d.process, unlimited)
+		t.Run("readyz/twin", func(t *testing.T) {
+			if a := get(t, d.served.OpsURL+"/readyz", ""); a.status != http.StatusOK {
+				t.Errorf("readyz = %d %s, want 200: the disk is well again", a.status, a.body)
+			}
+		})
 		t.Run("twin", func(t *testing.T) { d.checkRecovered(t) })
 	}
 	d.checkFile(t)

@@ -13,6 +13,8 @@ type dialect struct {
 	// serverSaid tells an error that the engine reported from one of the
 	// connection: after the latter the outcome of a COMMIT is unknown.
 	serverSaid func(err error) bool
+	// broken tells an error that the disk under the database is to blame for.
+	broken func(err error) bool
 	// conflict tells an error after which the transaction may run again.
 	conflict func(err error) bool
 }

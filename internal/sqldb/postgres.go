@@ -48,6 +48,7 @@ func (db *DB) openPostgres() error {
 		listen:     func(ctx context.Context, db *DB) error { return listenPostgres(ctx, config, db.wake) },
 		classify:   classifyPostgres,
 		serverSaid: func(err error) bool { return pgCode(err) != "" },
+		broken:     func(err error) bool { return strings.HasPrefix(pgCode(err), "58") }, // system error: the server's disk
 		conflict: func(err error) bool {
 			return errors.Is(err, driver.ErrBadConn) || pgconn.SafeToRetry(err) || pgCode(err) == "40001" || pgCode(err) == "40P01"
 		},
@@ -94,8 +95,8 @@ func classifyPostgres(err error) error {
 	}
 	switch code := pgCode(err); {
 	case code != "":
-		// Connection, resources, operator intervention, read-only standby, lock wait.
-		if class := code[:2]; class == "08" || class == "53" || class == "57" || code == "25006" || code == "55P03" || code == "25P03" {
+		// Connection, resources, operator intervention, disk, read-only standby, lock wait.
+		if class := code[:2]; class == "08" || class == "53" || class == "57" || class == "58" || code == "25006" || code == "55P03" || code == "25P03" {
 			return errUnavailable(err)
 		}
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, driver.ErrBadConn), errors.As(err, &network),

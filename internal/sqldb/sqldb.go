@@ -43,6 +43,7 @@ type DB struct {
 	reader     *sql.DB
 	writer     *sql.DB // the same pool as reader on PostgreSQL
 	statements atomic.Uint64
+	broken     atomic.Pointer[error] // that the last write ended in, if the disk is to blame
 
 	mu       sync.Mutex
 	watchers map[chan struct{}]bool
@@ -91,6 +92,30 @@ func (db *DB) Engine() string { return db.dialect.name }
 
 // Statements counts the SQL statements run so far, for tests and metrics.
 func (db *DB) Statements() uint64 { return db.statements.Load() }
+
+// Writable is nil while the disk under the database takes what is written, as
+// far as is known: after an I/O error, or when the file system has turned
+// read-only, it tries to write and returns what comes of it. A disk that is
+// only full is none of its business.
+func (db *DB) Writable(ctx context.Context) error {
+	if db.broken.Load() == nil {
+		return nil
+	}
+	return db.Update(ctx, func(*Tx) error { return nil }) // a row of the feed that is nobody's
+}
+
+// note remembers whether the disk failed the last write.
+func (db *DB) note(err error) error {
+	switch {
+	case err == nil:
+		if db.broken.Load() != nil {
+			db.broken.Store(nil)
+		}
+	case db.dialect.broken(err):
+		db.broken.Store(&err)
+	}
+	return err
+}
 
 // Watch returns a channel that holds a value after a change was committed by
 // this process or, through [DB.Listen], by another. stop releases it.

@@ -63,6 +63,7 @@ func (db *DB) openSQLite(ctx context.Context) error {
 		},
 		classify:   classifySQLite,
 		serverSaid: func(error) bool { return true }, // there is no connection to lose
+		broken:     isSQLiteBroken,
 		conflict:   func(error) bool { return false },
 	}
 	return nil
@@ -103,6 +104,18 @@ func classifySQLite(err error) error {
 		return errUnavailable(err)
 	}
 	return err
+}
+
+func isSQLiteBroken(err error) bool {
+	var e *sqlite.Error
+	if !errors.As(err, &e) {
+		return false
+	}
+	switch e.Code() & 0xff {
+	case sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB:
+		return true
+	}
+	return false
 }
 
 func isSQLiteUnique(err error) bool {

@@ -64,7 +64,7 @@ func (db *DB) Write(ctx context.Context, fn func(tx *Tx) error) error {
 	ctx, cancel := context.WithTimeout(ctx, db.config.Timeout)
 	defer cancel()
 	for attempt := 1; ; attempt++ {
-		err := db.run(ctx, db.writer, nil, fn)
+		err := db.note(db.run(ctx, db.writer, nil, fn))
 		if err == nil || attempt == maxAttempts || !db.dialect.conflict(err) {
 			return err
 		}
@@ -108,7 +108,7 @@ func (db *DB) Update(ctx context.Context, fn func(tx *Tx) error) error {
 	for attempt := 1; attempt <= maxAttempts; attempt++ {
 		var lost bool
 		lost, err = db.update(ctx, nonce, fn)
-		if err == nil {
+		if db.note(err) == nil {
 			db.wake()
 			return nil
 		}
