@@ -67,13 +67,17 @@ In production: doorward serve --config doorward.yaml
 As a customer: doorward login --url https://api.example.com --client-id …`,
 		SilenceUsage: true, SilenceErrors: true,
 	}
-	for title, commands := range map[string][]*cobra.Command{
-		"Run the server": {newDev(), newServe(), newMigrate(), newOperator(&printer{})},
-		"Call APIs":      {newLogin(), newLogout(), newToken(), newCall(), newExplain()},
+	for _, group := range []struct {
+		title    string
+		commands []*cobra.Command
+	}{
+		{"Run the server", []*cobra.Command{newDev(), newServe(), newMigrate(), newOperator(&printer{})}},
+		{"Call APIs", []*cobra.Command{newLogin(), newLogout(), newToken(), newCall(), newExplain()}},
+		{"Manage", newNouns()},
 	} {
-		root.AddGroup(&cobra.Group{ID: title, Title: title + ":"})
-		for _, command := range commands {
-			command.GroupID = title
+		root.AddGroup(&cobra.Group{ID: group.title, Title: group.title + ":"})
+		for _, command := range group.commands {
+			command.GroupID = group.title
 			root.AddCommand(command)
 		}
 	}

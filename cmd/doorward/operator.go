@@ -64,6 +64,9 @@ do everything that the management API offers, unless --permission names less.`,
 		Example: `  doorward operator client create --data-dir ./doorward-data -o json
   doorward operator client create --config doorward.yaml --name backup --permission management.client.read`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if o.quiet {
+				return errQuietSecret
+			}
 			config, err := i.config()
 			if err != nil {
 				return err
@@ -72,7 +75,7 @@ do everything that the management API offers, unless --permission names less.`,
 			if err != nil {
 				return err
 			}
-			return o.one(cmd, "client_id", made)
+			return o.one(cmd, []string{"client_id"}, made)
 		},
 	}
 	i.flags(cmd)

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -38,24 +40,26 @@ func (o *printer) check() error {
 	return usageError{fmt.Errorf("-o %s: choose table, json or yaml", o.format)}
 }
 
-// one prints an object, whose id is in the field named.
-func (o *printer) one(cmd *cobra.Command, id string, object any) error {
+// one prints an object, which the fields named id.
+func (o *printer) one(cmd *cobra.Command, id []string, object any) error {
 	text, err := json.Marshal(object)
 	if err != nil {
 		return err
 	}
 	if o.quiet {
-		node, err := ordered(text)
-		if err != nil {
-			return err
-		}
-		_, err = fmt.Fprintln(cmd.OutOrStdout(), cell(field(node, id)))
+		l := listing{printer: o, out: cmd.OutOrStdout(), id: id}
+		return l.add([]json.RawMessage{text})
+	}
+	if err := o.print(cmd.OutOrStdout(), text); err != nil || o.format != "table" || !bytes.Contains(text, []byte(`"client_secret":`)) {
 		return err
 	}
-	return o.print(cmd.OutOrStdout(), text, func(out io.Writer, node *yaml.Node) error { return printFields(out, node) })
+	_, err = fmt.Fprintln(cmd.ErrOrStderr(), "keep client_secret now: it is not shown again")
+	return err
 }
 
-func (o *printer) print(out io.Writer, text []byte, table func(io.Writer, *yaml.Node) error) error {
+var errQuietSecret = usageError{errors.New("--quiet would not print the secret, which is shown only once: leave it out")}
+
+func (o *printer) print(out io.Writer, text []byte) error {
 	if o.format == "json" {
 		var indented bytes.Buffer
 		if err := json.Indent(&indented, text, "", "  "); err != nil {
@@ -73,20 +77,51 @@ func (o *printer) print(out io.Writer, text []byte, table func(io.Writer, *yaml.
 		encoder.SetIndent(2)
 		return errors.Join(encoder.Encode(node), encoder.Close())
 	}
-	return table(out, node)
+	return printFields(out, node)
+}
+
+// leading are the fields that people look for first.
+var leading = []string{"id", "client_id", "client_secret", "key", "kid", "seq", "name", "method", "path", "state"}
+
+// leadingFirst moves those fields of an object to its front.
+func leadingFirst(object *yaml.Node) {
+	var front, rest []*yaml.Node
+	for _, name := range leading {
+		for i := 0; i+1 < len(object.Content); i += 2 {
+			if object.Content[i].Value == name {
+				front = append(front, object.Content[i:i+2]...)
+			}
+		}
+	}
+	for i := 0; i+1 < len(object.Content); i += 2 {
+		if !slices.Contains(leading, object.Content[i].Value) {
+			rest = append(rest, object.Content[i:i+2]...)
+		}
+	}
+	object.Content = append(front, rest...)
 }
 
 // printFields prints an object as a line per field.
 func printFields(out io.Writer, object *yaml.Node) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	leadingFirst(object)
 	for i := 0; i+1 < len(object.Content); i += 2 {
-		fmt.Fprintf(w, "%s\t%s\n", object.Content[i].Value, cell(object.Content[i+1]))
+		name, value := object.Content[i].Value, object.Content[i+1]
+		if value.Kind != yaml.SequenceNode || len(value.Content) == 0 || value.Content[0].Kind != yaml.MappingNode {
+			fmt.Fprintf(w, "%s\t%s\n", name, cell(value))
+			continue
+		}
+		for _, item := range value.Content { // a line for each
+			leadingFirst(item)
+			fmt.Fprintf(w, "%s\t%s\n", name, cell(item))
+			name = ""
+		}
 	}
 	return w.Flush()
 }
 
-// field returns what stands under a dotted name, nil if nothing does.
-func field(object *yaml.Node, name string) *yaml.Node {
+// member returns what stands under a dotted name, nil if nothing does.
+func member(object *yaml.Node, name string) *yaml.Node {
 	for part := range strings.SplitSeq(name, ".") {
 		var found *yaml.Node
 		for i := 0; object != nil && i+1 < len(object.Content); i += 2 {
@@ -105,11 +140,13 @@ func cell(value *yaml.Node) string {
 	case value == nil:
 		return "-"
 	case value.Kind == yaml.ScalarNode:
-		return visible(value.Value)
+		return visible(wholeSeconds.ReplaceAllString(value.Value, "${1}Z"))
 	}
 	var parts []string
 	for i, item := range value.Content {
 		switch {
+		case value.Kind == yaml.SequenceNode && item.Kind == yaml.SequenceNode: // one of several sets
+			parts = append(parts, strings.ReplaceAll(cell(item), ", ", " and "))
 		case value.Kind == yaml.SequenceNode:
 			parts = append(parts, cell(item))
 		case i%2 == 1:
@@ -119,8 +156,14 @@ func cell(value *yaml.Node) string {
 	if parts == nil {
 		return "-"
 	}
+	if value.Kind == yaml.SequenceNode && value.Content[0].Kind == yaml.SequenceNode {
+		return strings.Join(parts, ", or ")
+	}
 	return strings.Join(parts, ", ")
 }
+
+// wholeSeconds matches a time whose fraction nobody wants to see in a table.
+var wholeSeconds = regexp.MustCompile(`^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\.\d+Z$`)
 
 // visible shows what others wrote without letting it move the cursor, change
 // colours or turn the direction of the text.

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -172,22 +171,22 @@ func newLogin() *cobra.Command {
 	var name string
 	var fromInput bool
 	cmd := &cobra.Command{
-		Use: "login --url URL --client-id ID [--client-secret-stdin]", Short: "Store an API client as a profile, after checking that it works", Args: cobra.NoArgs,
+		Use: "login --url URL [--client-id ID] [--client-secret-stdin]", Short: "Store an API client as a profile, after checking that it works", Args: cobra.NoArgs,
 		Long: `Store URL, client id and client secret as a profile in your configuration folder, in
 a file of mode 0600, once a token was obtained with them. The secret is asked for, or
-read from standard input; there is no flag for it, because others could see that.`,
+read from standard input, also in the JSON that created it; there is no flag for it,
+because others could see that.`,
 		Example: `  doorward login --url https://api.example.com --client-id org-round-apple-123
   echo "$SECRET" | doorward login --url https://api.example.com --client-id op-calm-river-456 --client-secret-stdin
+  doorward secret create org-round-apple-123 --name ci -o json | doorward login --profile ci --url https://api.example.com --client-secret-stdin
   doorward login --profile staging --url https://staging.example.com --management-url https://manage.staging.example.com --client-id …`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := p.complete(); err != nil {
 				return err
 			}
-			value, err := readSecret(cmd, fromInput)
-			if err != nil {
+			if err := p.readCredentials(cmd, fromInput); err != nil {
 				return err
 			}
-			p.tokens.ClientSecret = tokensource.Secret(value)
 			if err := p.signIn(cmd.Context()); err != nil {
 				return err
 			}
@@ -202,11 +201,10 @@ read from standard input; there is no flag for it, because others could see that
 	cmd.Flags().StringVar(&p.ManagementURL, "management-url", "", "where the management API of the operator answers, if not there")
 	cmd.Flags().StringVar(&p.tokens.TokenURL, "token-url", "", "the token endpoint (default: URL/auth/open/connect/token)")
 	cmd.Flags().StringVar(&p.tokens.ClientID, "client-id", "", "the API client")
-	cmd.Flags().BoolVar(&fromInput, "client-secret-stdin", false, "read the client secret from standard input")
+	cmd.Flags().BoolVar(&fromInput, "client-secret-stdin", false, "read the client secret from standard input, or the JSON that created it")
 	cmd.Flags().StringVar(&p.Organisation, "organisation", "", "where a client of the operator acts, if not said otherwise")
 	cmd.Flags().StringVar(&name, "profile", profileFromEnvironment(), "name of the profile")
-	_ = cmd.MarkFlagRequired("url")       // fails only for a flag that does not exist
-	_ = cmd.MarkFlagRequired("client-id") // fails only for a flag that does not exist
+	_ = cmd.MarkFlagRequired("url") // fails only for a flag that does not exist
 	return cmd
 }
 
@@ -217,28 +215,59 @@ func profileFromEnvironment() string {
 	return defaultProfile
 }
 
-const maxSecretInput = 4 << 10
+const maxSecretInput = 64 << 10
 
-// readSecret asks on a terminal, without showing what is typed.
-func readSecret(cmd *cobra.Command, fromInput bool) (string, error) {
-	in := cmd.InOrStdin()
-	if !fromInput {
-		if !isTerminal(in) {
-			return "", usageError{errors.New("no terminal to ask for the client secret: add --client-secret-stdin and pipe it in")}
-		}
+// readCredentials asks for the secret on a terminal, without showing what is
+// typed, or reads standard input.
+func (p *profile) readCredentials(cmd *cobra.Command, fromInput bool) error {
+	var value string
+	var err error
+	switch in := cmd.InOrStdin(); {
+	case fromInput:
+		value, err = p.credentialsFrom(in)
+	case !isTerminal(in):
+		err = usageError{errors.New("no terminal to ask for the client secret: add --client-secret-stdin and pipe it in")}
+	case p.tokens.ClientID == "":
+		err = errNoClientID
+	default:
 		fmt.Fprint(cmd.ErrOrStderr(), "client secret: ")
-		value, err := term.ReadPassword(int(in.(*os.File).Fd()))
+		var typed []byte
+		typed, err = term.ReadPassword(int(in.(*os.File).Fd()))
+		value = strings.TrimSpace(string(typed))
 		fmt.Fprintln(cmd.ErrOrStderr())
-		return strings.TrimSpace(string(value)), err
 	}
-	line, err := bufio.NewReader(io.LimitReader(in, maxSecretInput)).ReadString('\n')
-	if line = strings.TrimSpace(line); line == "" {
+	p.tokens.ClientSecret = tokensource.Secret(value)
+	return err
+}
+
+var errNoClientID = usageError{errors.New("--client-id is missing: name the API client, like org-round-apple-123")}
+
+// credentialsFrom reads a secret in one line, or the JSON object that a command
+// printed when it created one, which names its client too.
+func (p *profile) credentialsFrom(in io.Reader) (value string, err error) {
+	text, err := io.ReadAll(io.LimitReader(in, maxSecretInput))
+	if err != nil {
+		return "", err
+	}
+	line, _, _ := strings.Cut(strings.TrimSpace(string(text)), "\n")
+	value = strings.TrimSpace(line)
+	var made struct {
+		ID     string `json:"client_id"`
+		Secret string `json:"client_secret"`
+	}
+	if json.Unmarshal(text, &made) == nil {
+		value = made.Secret
+		if p.tokens.ClientID == "" {
+			p.tokens.ClientID = made.ID
+		}
+	}
+	switch {
+	case value == "":
 		return "", usageError{errors.New("standard input holds no client secret")}
+	case p.tokens.ClientID == "":
+		return "", errNoClientID
 	}
-	if errors.Is(err, io.EOF) {
-		err = nil
-	}
-	return line, err
+	return value, nil
 }
 
 // signIn obtains a token, to see that all of it is right.

@@ -1,0 +1,153 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// field is one value of a request, which an argument, a flag or a filter
+// gives. It is a pflag.Value that reads what is given as the contract has it.
+type field struct {
+	name   string // in the contract
+	in     string // path, query or body
+	about  string
+	schema *schema
+	past   bool // a length of time counts back from now
+	value  any  // nil: not given
+}
+
+// flag is what a field is called on the command line: organisation for
+// organisation_id, expires for expires_at, permission for each of permissions.
+func (f *field) flag() string {
+	name := strings.TrimSuffix(strings.TrimSuffix(f.name, "_id"), "_at")
+	if f.schema.Type == "array" || f.schema.Type == "object" {
+		name = strings.TrimSuffix(name, "s")
+	}
+	return strings.ReplaceAll(name, "_", "-")
+}
+
+// Set reads a value; one more of it is added to a list or an object.
+func (f *field) Set(text string) error {
+	value, err := f.read(text)
+	if err == nil {
+		f.value = value
+	}
+	return err
+}
+
+func (f *field) read(text string) (any, error) {
+	s := f.schema
+	switch {
+	case s.Type == "boolean":
+		return strconv.ParseBool(text)
+	case s.Type == "integer":
+		return readSeconds(text)
+	case s.Type == "array" && s.Items.Type == "array": // sets, one in each flag
+		sets, _ := f.value.([]any)
+		return append(sets, strings.Split(text, ",")), nil
+	case s.Type == "array":
+		list, _ := f.value.([]string)
+		if text == "" { // to empty it
+			return append([]string{}, list...), nil
+		}
+		return append(list, strings.Split(text, ",")...), nil
+	case s.Type == "object":
+		return f.readMember(text)
+	case s.Format == "date-time":
+		return readTime(text, time.Now(), f.past)
+	}
+	return s.check(text)
+}
+
+// check holds a text against the contract, so that the answer is at once and
+// says what to give.
+func (s *schema) check(text string) (string, error) {
+	if s.Enum != nil && !slices.Contains(s.Enum, text) {
+		return "", fmt.Errorf("choose one of %s", strings.Join(s.Enum, ", "))
+	}
+	if s.Pattern != "" && !regexp.MustCompile(s.Pattern).MatchString(text) {
+		return "", fmt.Errorf("it has the form of %v", s.Example)
+	}
+	return text, nil
+}
+
+// readMember reads name=value of an object; an empty value takes it away.
+func (f *field) readMember(text string) (any, error) {
+	name, value, _ := strings.Cut(text, "=")
+	if _, known := f.schema.Properties[name]; !known {
+		return nil, fmt.Errorf("write one of %s, = and the value", strings.Join(slices.Sorted(maps.Keys(f.schema.Properties)), ", "))
+	}
+	object, _ := f.value.(map[string]any)
+	if object == nil {
+		object = map[string]any{}
+	}
+	object[name] = value
+	return object, nil
+}
+
+// readSeconds reads a number, or a length of time as its seconds.
+func readSeconds(text string) (int, error) {
+	if number, err := strconv.Atoi(text); err == nil {
+		return number, nil
+	}
+	length, err := time.ParseDuration(text)
+	if err != nil || length%time.Second != 0 {
+		return 0, errors.New("give a number of seconds, or a length of time like 10m")
+	}
+	return int(length / time.Second), nil
+}
+
+var days = regexp.MustCompile(`^([0-9]{1,5})([dw])$`)
+
+// readTime reads a time as RFC 3339 has it, a date of UTC, or a length of time
+// from now.
+func readTime(text string, now time.Time, past bool) (string, error) {
+	for _, layout := range []string{time.RFC3339, time.DateOnly} {
+		if at, err := time.Parse(layout, text); err == nil {
+			return at.UTC().Format(time.RFC3339), nil
+		}
+	}
+	number, length := 0, time.Duration(0)
+	if found := days.FindStringSubmatch(text); found != nil {
+		number, _ = strconv.Atoi(found[1])
+		if found[2] == "w" {
+			number *= 7
+		}
+	} else if parsed, err := time.ParseDuration(text); err == nil && parsed >= 0 {
+		length = parsed
+	} else {
+		return "", errors.New("give a time like 2027-01-31T12:00:00Z, a date, or a length of time like 90d or 12h")
+	}
+	if past {
+		number, length = -number, -length
+	}
+	return now.UTC().AddDate(0, 0, number).Add(length).Format(time.RFC3339), nil
+}
+
+// String is the default as cobra shows it: there is none.
+func (f *field) String() string { return "" }
+
+// Type is what stands for the value in the help of a flag.
+func (f *field) Type() string {
+	switch s := f.schema; {
+	case s.Type == "boolean":
+		return "bool"
+	case s.Type == "object":
+		return "name=value"
+	case s.Type == "array":
+		return "list"
+	case s.Format == "date-time":
+		return "time"
+	case s.Type == "integer":
+		return "seconds"
+	case len(s.Enum) > 0 && len(s.Enum) < 5:
+		return strings.Join(s.Enum, "|")
+	}
+	return "text"
+}
