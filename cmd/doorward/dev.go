@@ -20,6 +20,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/doorward/doorward/internal/demo"
+	"github.com/doorward/doorward/internal/id"
 	"github.com/doorward/doorward/internal/registry"
 	"github.com/doorward/doorward/internal/secret"
 	"github.com/doorward/doorward/internal/server"
@@ -77,7 +78,7 @@ func (d *dev) run(ctx context.Context, logger *slog.Logger) error {
 	config.PublicURL = "http://" + listeners.API.Addr().String()
 	config.DashboardURL = "http://" + listeners.Dashboard.Addr().String()
 	opsURL := "http://" + listeners.Ops.Addr().String()
-	samples, err := startSamples(ctx, config.PublicURL, config.DashboardURL+"/help/errors")
+	samples, err := startSamples(ctx, config.PublicURL, config.DashboardURL+"/help/errors", lastUpstreams(ctx, config))
 	if err != nil {
 		listeners.Close()
 		return err
@@ -156,13 +157,32 @@ type samples struct {
 	running  sync.WaitGroup
 }
 
-func startSamples(ctx context.Context, publicURL, helpURL string) (*samples, error) {
+// lastUpstreams are those of the start before, by product. Samples that stand
+// where they stood are not products of a new version.
+func lastUpstreams(ctx context.Context, config server.Config) map[string]string {
+	r, closed, err := server.Beside(ctx, config, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return nil // there was none; what else is wrong is for the server to say
+	}
+	defer func() { _ = closed() }()
+	products, err := r.LiveProducts(ctx)
+	if err != nil {
+		return nil
+	}
+	upstreams := map[string]string{}
+	for _, p := range products {
+		upstreams[p.Definition.Key] = p.Definition.Upstreams[id.Sandbox]
+	}
+	return upstreams
+}
+
+func startSamples(ctx context.Context, publicURL, helpURL string, last map[string]string) (*samples, error) {
 	s := &samples{}
-	authentication, err := s.start(ctx, demo.NewAuthentication(demo.AuthenticationConfig{PublicURL: publicURL, HelpURL: helpURL, Rand: rand.Reader}))
+	authentication, err := s.start(ctx, last["auth"], demo.NewAuthentication(demo.AuthenticationConfig{PublicURL: publicURL, HelpURL: helpURL, Rand: rand.Reader}))
 	if err != nil {
 		return nil, err
 	}
-	echo, err := s.start(ctx, demo.NewEcho(helpURL))
+	echo, err := s.start(ctx, last["echo"], demo.NewEcho(helpURL))
 	if err != nil {
 		s.stop()
 		return nil, err
@@ -171,8 +191,16 @@ func startSamples(ctx context.Context, publicURL, helpURL string) (*samples, err
 	return s, nil
 }
 
-func (s *samples) start(ctx context.Context, handler http.Handler) (url string, err error) {
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
+// start serves where last says, or, when that is taken, on any free port.
+func (s *samples) start(ctx context.Context, last string, handler http.Handler) (url string, err error) {
+	address := strings.TrimPrefix(last, "http://")
+	if !isLoopbackAddress(address) {
+		address = "127.0.0.1:0"
+	}
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
+	if err != nil {
+		listener, err = new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
+	}
 	if err != nil {
 		return "", fmt.Errorf("start a sample product: %w", err)
 	}

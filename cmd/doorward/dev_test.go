@@ -12,11 +12,14 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/doorward/doorward/internal/sqldb"
 )
 
 // running is a `doorward dev` in this process.
@@ -268,6 +271,53 @@ func TestSecondStartKeepsTheClient(t *testing.T) {
 	if !strings.HasSuffix(text, " 404") { // let through to the product, which has no such session
 		t.Errorf("a token of before gets %s", text)
 	}
+}
+
+func TestStartsThatChangeNothingAreNotRecorded(t *testing.T) {
+	folder := t.TempDir()
+	for _, upstream := range []string{"http://127.0.0.1:9001", "http://127.0.0.1:9002"} { // the twin: a product of another address is another version
+		startDev(t, folder, "--upstream", "/orders="+upstream).stop()
+		before := recorded(t, folder)
+		again := startDev(t, folder, "--upstream", "/orders="+upstream)
+		again.token(t, again.inBody()...)
+		curl(t, again.APIURL+"/echo")
+		again.stop()
+		if diff := cmp.Diff(before, recorded(t, folder)); diff != "" {
+			t.Errorf("the next start recorded:\n%s", diff)
+		}
+	}
+	if got := recorded(t, folder); !slices.Contains(got, "orders 2") || slices.Contains(got, "echo 2") {
+		t.Errorf("versions: %q", got)
+	}
+}
+
+// recorded is the audit log of a folder, and the versions of its products.
+func recorded(t *testing.T, folder string) (all []string) {
+	t.Helper()
+	db, err := sqldb.Open(t.Context(), sqldb.Config{URL: "sqlite:" + filepath.Join(folder, "doorward.db")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	err = db.View(t.Context(), func(tx *sqldb.Tx) error {
+		rows, err := tx.Query(t.Context(), `SELECT action || ' ' || subject FROM audit UNION ALL SELECT product || ' ' || version FROM product_version`)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var text string
+			if err := rows.Scan(&text); err != nil {
+				return err
+			}
+			all = append(all, text)
+		}
+		return rows.Err()
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
 }
 
 func TestSecondServerOnAFolderInUseStops(t *testing.T) {
