@@ -27,6 +27,12 @@ func (c *call) Write(p []byte) (int, error) {
 
 // forward sends the call to its upstream, and the answer back.
 func (c *call) forward() {
+	to := c.upstreamOf().target
+	if !to.load.enter(c.gateway.MaxCalls) {
+		c.refuse(busy())
+		return
+	}
+	defer to.load.leave()
 	if c.incoming.ContentLength != 0 {
 		c.body = &requestBody{ReadCloser: c.incoming.Body}
 		defer c.leaveBody()

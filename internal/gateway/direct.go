@@ -25,6 +25,7 @@ type direct struct {
 	address string // to dial
 	dial    func(ctx context.Context, network, address string) (net.Conn, error)
 	timeout time.Duration // until the header of the answer has come
+	most    int           // idle connections
 
 	mu      sync.Mutex
 	idle    []*connection // the one used last at the end
@@ -103,7 +104,7 @@ func (d *direct) take() *connection {
 func (d *direct) keep(c *connection) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if len(d.idle) >= upstreamConnections {
+	if len(d.idle) >= d.most {
 		_ = c.Conn.Close()
 		return
 	}

@@ -13,7 +13,7 @@ func TestConnectionsThatAreIdleForLongAreClosed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var peers []net.Conn
 		var gone atomic.Bool // what the upstreams have done
-		d := &direct{dial: func(context.Context, string, string) (net.Conn, error) {
+		d := &direct{most: 9, dial: func(context.Context, string, string) (net.Conn, error) {
 			ours, theirs := net.Pipe()
 			peers = append(peers, theirs)
 			return ours, nil

@@ -31,6 +31,9 @@ func (c *call) failure(cause error) error {
 		}
 		return fault.New(fault.RequestMalformed, "the body of the request broke off or is not framed correctly; send it again as a whole")
 	}
+	if refusal, ok := errors.AsType[*fault.Error](cause); ok { // it was not asked
+		return refusal
+	}
 	timeout, ok := errors.AsType[net.Error](cause)
 	if dial, isDial := errors.AsType[*net.OpError](cause); ok && timeout.Timeout() && (!isDial || dial.Op != "dial") {
 		return fault.New(fault.UpstreamTimeout, "the API product did not answer in time: %w", cause)

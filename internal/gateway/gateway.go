@@ -55,6 +55,7 @@ type Config struct {
 
 	DialTimeout   time.Duration // 0: 5 s
 	HeaderTimeout time.Duration // until an upstream's header has come; 0: 60 s
+	MaxCalls      int           // of one upstream at one time; 0: DefaultMaxCalls
 }
 
 // Local answers a call that was allowed, in place of an upstream. It gets the
@@ -88,6 +89,9 @@ func New(config Config) (*Gateway, error) {
 	}
 	if config.HeaderTimeout == 0 {
 		config.HeaderTimeout = time.Minute
+	}
+	if config.MaxCalls == 0 {
+		config.MaxCalls = DefaultMaxCalls
 	}
 	g := &Gateway{
 		Config:    config,
@@ -139,7 +143,7 @@ func (g *Gateway) Close() {
 // report logs what made us fail; refusals that are the caller's doing are in
 // the access log only.
 func (g *Gateway) report(ctx context.Context, c *call, err error) {
-	if kind := fault.KindOf(err); kind == fault.Internal || kind == fault.Unavailable {
+	if kind := fault.KindOf(err); (kind == fault.Internal || kind == fault.Unavailable) && !errors.Is(err, errNotAsked) {
 		g.Log.LogAttrs(ctx, slog.LevelError, "call failed", slog.String("trace_id", c.traceID()),
 			slog.String("product", c.productKey()), slog.Any("error", err))
 	}

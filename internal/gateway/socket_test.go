@@ -63,6 +63,17 @@ func (u *upstream) close() {
 	u.serving.Wait()
 }
 
+// reopen listens again where it did.
+func (u *upstream) reopen(t testing.TB) {
+	t.Helper()
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", u.listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.listener = listener
+	u.serving.Go(u.accept)
+}
+
 func (u *upstream) accept() {
 	for {
 		conn, err := u.listener.Accept()

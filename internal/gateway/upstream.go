@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"maps"
 	"net"
 	"net/http"
@@ -13,11 +14,10 @@ import (
 )
 
 const (
-	upstreamConnections = 1024      // idle ones that are kept, per upstream
-	upstreamBuffer      = 16 << 10  // each way, of every connection; large bodies pass it by
-	upstreamHeader      = 256 << 10 // longest header block of an answer
-	upstreamIdle        = 90 * time.Second
-	continueWait        = time.Second // for an upstream's 100 Continue
+	upstreamBuffer = 16 << 10  // each way, of every connection; large bodies pass it by
+	upstreamHeader = 256 << 10 // longest header block of an answer
+	upstreamIdle   = 90 * time.Second
+	continueWait   = time.Second // for an upstream's 100 Continue
 )
 
 // product is what calls of one version of an API product need, made once.
@@ -32,20 +32,33 @@ type upstream struct {
 	scheme, host string
 	base         string // path before that of each call, without a slash at its end
 	transport    *http.Transport
-	direct       *direct // for calls without a body; nil: the transport takes them too
+	*target
 }
 
 // transports are how a product's upstreams are reached. They outlive the
 // product's versions, with their connections.
 type transports struct {
+	reach   *reach
 	general *http.Transport
-	direct  map[string]*direct // by host
+	targets map[string]*target // by scheme and host
+}
+
+// target is one host of a product's upstreams.
+type target struct {
+	load   load
+	direct *direct // for calls without a body; nil: the transport takes them too
 }
 
 func (t *transports) close() {
 	t.general.CloseIdleConnections()
-	for _, d := range t.direct {
-		d.close()
+	for _, to := range t.targets {
+		to.close()
+	}
+}
+
+func (t *target) close() {
+	if t.direct != nil {
+		t.direct.close()
 	}
 }
 
@@ -76,67 +89,67 @@ func (g *Gateway) bind(definition *registry.Definition) *product {
 	}
 	known := g.upstreams[definition.Key]
 	if known == nil {
-		known = &transports{general: g.newTransport()}
+		known = g.newTransports(definition.Key)
 		g.upstreams[definition.Key] = known
 	}
-	before := known.direct
-	known.direct = map[string]*direct{}
+	before := known.targets
+	known.targets = map[string]*target{}
 	for environment, text := range definition.Upstreams {
-		target, err := url.Parse(text)
+		address, err := url.Parse(text)
 		if err != nil {
 			continue // the registry refuses it; a call is answered with an internal error
 		}
-		base := strings.Trim(target.EscapedPath(), "/")
+		base := strings.Trim(address.EscapedPath(), "/")
 		if base != "" {
 			base = "/" + base
 		}
-		p.upstreams[environment] = &upstream{scheme: target.Scheme, host: target.Host, base: base, transport: known.general, direct: g.directTo(target, known.direct, before)}
+		p.upstreams[environment] = &upstream{scheme: address.Scheme, host: address.Host, base: base, transport: known.general, target: g.targetOf(address, known, before)}
 	}
-	for host, d := range before {
-		if known.direct[host] == nil {
-			d.close()
+	for name, to := range before {
+		if known.targets[name] == nil {
+			to.close()
 		}
 	}
 	return p
 }
 
-// directTo returns the way to an upstream in clear HTTP, from before if there
-// was one, and notes it in now; nil for others.
-func (g *Gateway) directTo(target *url.URL, now, before map[string]*direct) *direct {
-	if target.Scheme != "http" {
-		return nil
+// targetOf returns what belongs to the host of an upstream, from before if there
+// was one, and notes it in known.
+func (g *Gateway) targetOf(address *url.URL, known *transports, before map[string]*target) *target {
+	name := address.Scheme + "://" + address.Host
+	to := known.targets[name]
+	if to == nil {
+		to = before[name]
 	}
-	d := now[target.Host]
-	if d == nil {
-		d = before[target.Host]
-	}
-	if d == nil {
-		port := target.Port()
-		if port == "" {
-			port = "80"
+	if to == nil {
+		to = &target{}
+		if address.Scheme == "http" {
+			to.direct = &direct{
+				address: net.JoinHostPort(address.Hostname(), cmp.Or(address.Port(), "80")),
+				dial:    known.reach.dial, timeout: g.HeaderTimeout, most: g.MaxCalls,
+			}
 		}
-		d = &direct{address: net.JoinHostPort(target.Hostname(), port), dial: g.dialer().DialContext, timeout: g.HeaderTimeout}
 	}
-	now[target.Host] = d
-	return d
+	known.targets[name] = to
+	return to
 }
 
-func (g *Gateway) dialer() *net.Dialer {
-	return &net.Dialer{Timeout: g.DialTimeout, KeepAlive: 30 * time.Second}
-}
-
-func (g *Gateway) newTransport() *http.Transport {
-	return &http.Transport{
-		DialContext:            g.dialer().DialContext, // and no proxy from the environment
+func (g *Gateway) newTransports(product string) *transports {
+	r := &reach{
+		Dialer: net.Dialer{Timeout: g.DialTimeout, KeepAlive: 30 * time.Second},
+		now:    g.Now, log: g.Log, product: product, failing: map[string]*failing{},
+	}
+	return &transports{reach: r, general: &http.Transport{
+		DialContext:            r.dial, // and no proxy from the environment
 		TLSHandshakeTimeout:    g.DialTimeout,
 		ResponseHeaderTimeout:  g.HeaderTimeout,
 		ExpectContinueTimeout:  continueWait,
 		IdleConnTimeout:        upstreamIdle,
-		MaxIdleConnsPerHost:    upstreamConnections,
+		MaxIdleConnsPerHost:    g.MaxCalls,
 		MaxResponseHeaderBytes: upstreamHeader,
 		ReadBufferSize:         upstreamBuffer,
 		WriteBufferSize:        upstreamBuffer,
 		DisableCompression:     true, // what the caller accepts is the upstream's business
 		ForceAttemptHTTP2:      true,
-	}
+	}}
 }

@@ -55,6 +55,7 @@ type Config struct {
 	GraceTime    time.Duration `koanf:"grace_time"`  // for calls in flight at a stop; default 30s
 	MaxClients   int           `koanf:"max_clients"` // kept in memory; default 50,000
 	MaxTokens    int           `koanf:"max_tokens"`  // verified ones kept in memory; default 2048
+	MaxCalls     int           `koanf:"max_calls"`   // of one upstream at one time; default 2048
 	MaxConns     int           `koanf:"max_connections"`
 	AccessLog    string        `koanf:"access_log"` // a file, "-" for standard output (default), or "off"
 	Ops          Ops           `koanf:"ops"`
@@ -347,6 +348,9 @@ func (c *Config) check() error {
 	}
 	if c.StaleLimit < 5*time.Second || c.GraceTime < 0 {
 		problem("stale_limit: 5s at least; grace_time: not negative")
+	}
+	if c.MaxCalls < 0 {
+		problem("max_calls: not negative")
 	}
 	if (c.TLS.CertificateFile == "") != (c.TLS.KeyFile == "") {
 		problem("tls: give certificate_file and key_file together")

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/doorward/doorward/internal/access"
+	"github.com/doorward/doorward/internal/gateway"
 	"github.com/doorward/doorward/internal/jwt"
 	"github.com/doorward/doorward/internal/registry"
 	"github.com/doorward/doorward/internal/server"
@@ -110,7 +111,8 @@ func TestExampleShowsTheDefaults(t *testing.T) {
 		c.APIListen, c.DashboardListen, c.ManagementListen, c.TrustedProxies = "", "", "", nil
 	}
 	// Zero means these to the packages that use them.
-	config.MaxClients, config.MaxTokens, config.MaxConns, config.Signing.RotateEvery = access.DefaultMaxClients, access.DefaultMaxTokens, 8, 90*24*time.Hour
+	config.MaxClients, config.MaxTokens, config.MaxCalls, config.MaxConns = access.DefaultMaxClients, access.DefaultMaxTokens, gateway.DefaultMaxCalls, 8
+	config.Signing.RotateEvery = 90 * 24 * time.Hour
 	if diff := cmp.Diff(config, example); diff != "" {
 		t.Errorf("the example shows other values than the defaults (-default +example):\n%s", diff)
 	}

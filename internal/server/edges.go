@@ -48,6 +48,7 @@ func (s *Server) newGateway(helpURL string, accessLog io.Writer) (*gateway.Gatew
 		Access: s.access, AssertionSigner: s.keys.AssertionSigner, Issuer: s.issuer(), PublicURL: s.config.PublicURL, HelpURL: helpURL,
 		Local: map[string]gateway.Local{registry.ManagementKey: s.managementAPI.Serving(s.config.ManagementListen == s.config.APIListen)},
 		Now:   s.now, Rand: rand.Reader, Log: s.log, AccessLog: accessLog, Metrics: metrics, Observe: s.useOfToken,
+		MaxCalls: s.config.MaxCalls,
 	})
 }
 
