@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"net/url"
 	"testing"
 
 	"github.com/chromedp/cdproto/network"
@@ -11,8 +12,23 @@ var noPages = []string{"/{$}"}
 
 // fixtures are the pages and states that are looked at, by the router's pattern.
 func (p *product) fixtures(*testing.T) map[string][]fixture {
+	const ada = "ada"
+	organisation, account := "/o/"+p.Organisation, "/a/"+p.Account
 	return map[string][]fixture{
-		"/help":        {{path: "/help", status: 200, heading: "Help"}},
+		"/signin": {
+			{path: "/signin", status: 200, heading: "Sign in", primary: "Sign in"},
+			{path: account, status: 401, heading: "Sign in", primary: "Sign in"},
+		},
+		"/signup": {{path: "/signup", status: 200, heading: "Create account", primary: "Create account"}},
+		"/o/{organisation}": {
+			{path: organisation, status: 200, heading: "Sample organisation", who: ada},
+		},
+		"/o/{organisation}/accounts/new": {{path: organisation + "/accounts/new", status: 200, heading: "Create account", who: ada}},
+		"/a/{account}": {
+			{path: account, status: 200, heading: "Sandbox", who: ada},
+			{path: "/a/" + p.ProductionAccount, status: 200, heading: "Production", who: ada},
+		},
+		"/help":        {{path: "/help", status: 200, heading: "Help"}, {path: "/help", status: 200, heading: "Help", who: ada}},
 		"/help/errors": {{path: "/help/errors", status: 200, heading: "Error codes"}},
 		"/help/api":    {{path: "/help/api", status: 200, heading: "Management API"}},
 		"/help/keys":   {{path: "/help/keys", status: 200, heading: "Keys"}},
@@ -25,4 +41,34 @@ func (p *product) fixtures(*testing.T) map[string][]fixture {
 	}
 }
 
-func (p *product) cookiesOf(*testing.T, string) []*network.CookieParam { return nil }
+// cookiesOf are those of a browser in which somebody is signed in.
+func (p *product) cookiesOf(t *testing.T, who string) []*network.CookieParam {
+	t.Helper()
+	if who == "" {
+		return nil
+	}
+	s := p.signedIn(t, who)
+	var cookies []*network.CookieParam
+	for name, value := range s.cookies {
+		cookies = append(cookies, &network.CookieParam{Name: name, Value: value, URL: p.DashboardURL})
+	}
+	return cookies
+}
+
+// signedIn is the session of somebody, begun once.
+func (p *product) signedIn(t *testing.T, who string) *session {
+	t.Helper()
+	if s, ok := p.sessions[who]; ok {
+		return s
+	}
+	s := &session{t: t, base: p.DashboardURL}
+	form := url.Values{"email": {p.Email}, "password": {p.Password}}
+	if response := s.do("POST", "/signin", form.Encode()); response.StatusCode != 303 {
+		t.Fatalf("sign in: status %d", response.StatusCode)
+	}
+	if p.sessions == nil {
+		p.sessions = map[string]*session{}
+	}
+	p.sessions[who] = s
+	return s
+}

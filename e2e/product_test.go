@@ -62,7 +62,8 @@ func binary(t *testing.T) string {
 // product is a running `doorward dev` with a database of its own.
 type product struct {
 	credentials
-	folder string
+	folder   string
+	sessions map[string]*session // by who is signed in
 }
 
 // start runs the product until the test ends.

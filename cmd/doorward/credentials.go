@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,11 +16,12 @@ import (
 	"github.com/doorward/doorward/internal/fault"
 	"github.com/doorward/doorward/internal/id"
 	"github.com/doorward/doorward/internal/registry"
+	"github.com/doorward/doorward/internal/secret"
 	"github.com/doorward/doorward/internal/server"
 )
 
 // credentials is DIR/dev-credentials.json: what a script needs to use the
-// sample client.
+// sample client, and to sign in to the Dashboard.
 type credentials struct {
 	APIURL            string          `json:"api_url"`
 	TokenURL          string          `json:"token_url"`
@@ -31,10 +33,12 @@ type credentials struct {
 	ProductionAccount id.Account      `json:"production_account_id"`
 	Client            id.Client       `json:"client_id"`
 	ClientSecret      string          `json:"client_secret"`
+	Email             string          `json:"dashboard_email"`
+	Password          string          `json:"dashboard_password"`
 }
 
-// seed makes the sample organisation, accounts and client, unless an earlier
-// start did, and gives the client the permissions of --upstream products.
+// seed makes the sample organisation, accounts, client and person, unless an
+// earlier start did, and gives the client the permissions of --upstream products.
 func (d *dev) seed(ctx context.Context, s *server.Server, config server.Config, opsURL string, own []registry.Definition) (*credentials, error) {
 	path := filepath.Join(d.folder, "dev-credentials.json")
 	c, err := readCredentials(path)
@@ -53,6 +57,11 @@ func (d *dev) seed(ctx context.Context, s *server.Server, config server.Config, 
 	if c == nil {
 		if c, err = newSample(ctx, s.Registry(), system); err != nil {
 			return nil, fmt.Errorf("make the sample client: %w", err)
+		}
+	}
+	if c.Email == "" {
+		if err := c.addPerson(ctx, s, system); err != nil {
+			return nil, fmt.Errorf("make the sample person: %w", err)
 		}
 	}
 	if err := addOwn(ctx, s.Registry(), system.In(c.Organisation), c.Client, own); err != nil {
@@ -115,6 +124,17 @@ func newSample(ctx context.Context, r *registry.Registry, system actor.Actor) (c
 	return c, err
 }
 
+// addPerson makes the person who administers the sample organisation.
+func (c *credentials) addPerson(ctx context.Context, s *server.Server, system actor.Actor) error {
+	c.Email, c.Password = "ada@example.com", rand.Text()
+	person, err := s.People().PreparePerson(ctx, c.Email, "Ada Lovelace", secret.NewPlaintext(c.Password))
+	if err != nil {
+		return err
+	}
+	return s.Registry().Apply(ctx, system.In(c.Organisation), person,
+		registry.AddMember{Person: person.ID, Roles: []actor.RoleGrant{{Role: actor.OrganisationAdmin}}})
+}
+
 // addOwn gives the sample client what the products of --upstream ask for.
 func addOwn(ctx context.Context, r *registry.Registry, by actor.Actor, client id.Client, own []registry.Definition) error {
 	var wanted []string
@@ -150,9 +170,9 @@ func (c *credentials) welcome(folder string, own []registry.Definition) string {
 	fmt.Fprintf(&b, `Doorward is ready.
 
   API        %s
-  Dashboard  %s/help/errors
+  Dashboard  %s — sign in as %s with the password %s
   Operations %s/readyz
-  Files      %s (credentials of the sample client: dev-credentials.json)
+  Files      %s (credentials of the sample client and person: dev-credentials.json)
 
 The client %s may create and read sessions of the product
 Authentication, and may not call Echo. Paste into another terminal:
@@ -160,7 +180,7 @@ Authentication, and may not call Echo. Paste into another terminal:
 TOKEN=$(curl -s %s -d grant_type=client_credentials -d client_id=%s -d client_secret=%s | sed -E 's/.*"access_token":"([^"]*)".*/\1/') && echo "$TOKEN"
 curl -s -w '\nHTTP %%{http_code}\n' -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' -d '{"flow":"redirect"}' '%s/auth/rest/sessions?signicat-accountId=%s'
 curl -s -w '\nHTTP %%{http_code}\n' -H "Authorization: Bearer $TOKEN" '%s/echo/hello'
-`, c.APIURL, c.DashboardURL, c.OpsURL, folder, c.Client, c.TokenURL, c.Client, c.ClientSecret, c.APIURL, c.Account, c.APIURL)
+`, c.APIURL, c.DashboardURL, c.Email, c.Password, c.OpsURL, folder, c.Client, c.TokenURL, c.Client, c.ClientSecret, c.APIURL, c.Account, c.APIURL)
 	for _, product := range own {
 		fmt.Fprintf(&b, "curl -s -w '\\nHTTP %%{http_code}\\n' -H \"Authorization: Bearer $TOKEN\" '%s%s/'\n", c.APIURL, product.Prefix)
 	}

@@ -136,6 +136,7 @@ func TestDevWritesTheFactsThatItPrints(t *testing.T) {
 		"api_url": `^http://127\.0\.0\.1:\d+$`, "token_url": `^http://127\.0\.0\.1:\d+/auth/open/connect/token$`, "issuer": `^http://127\.0\.0\.1:\d+/auth/open$`,
 		"dashboard_url": `^http://127\.0\.0\.1:\d+$`, "ops_url": `^http://127\.0\.0\.1:\d+$`, "organisation_id": `^o-[a-z0-9]{20}$`,
 		"account_id": `^a-s-[a-z0-9]{20}$`, "production_account_id": `^a-p-[a-z0-9]{20}$`, "client_id": `^sandbox-[a-z]+-[a-z]+-\d+$`, "client_secret": `^dw_s_\w+$`,
+		"dashboard_email": `^ada@example\.com$`, "dashboard_password": `^[A-Z2-7]{26}$`,
 	} {
 		if !regexp.MustCompile(pattern).MatchString(facts[name]) {
 			t.Errorf("%s = %q, want %s", name, facts[name], pattern)
@@ -145,7 +146,7 @@ func TestDevWritesTheFactsThatItPrints(t *testing.T) {
 	if len(facts) > 0 {
 		t.Errorf("unknown facts: %v", facts)
 	}
-	for _, fact := range []string{d.APIURL, d.DashboardURL, d.OpsURL, string(d.Client), string(d.Account), d.ClientSecret, folder} {
+	for _, fact := range []string{d.APIURL, d.DashboardURL, d.OpsURL, string(d.Client), string(d.Account), d.ClientSecret, d.Email, d.Password, folder} {
 		if !strings.Contains(d.text, fact) {
 			t.Errorf("%s is not printed:\n%s", fact, d.text)
 		}
@@ -154,6 +155,23 @@ func TestDevWritesTheFactsThatItPrints(t *testing.T) {
 		if got := curl(t, "-o", os.DevNull, "-w", "%{http_code}", address); got != "200" {
 			t.Errorf("%s answers %s", address, got)
 		}
+	}
+}
+
+func TestTheSamplePersonSignsInToTheDashboard(t *testing.T) {
+	d := startDev(t, filepath.Join(t.TempDir(), "data"))
+	jar := filepath.Join(t.TempDir(), "cookies")
+	status := func(args ...string) string {
+		return curl(t, append([]string{"-o", os.DevNull, "-w", "%{http_code}", "-b", jar, "-c", jar, "-H", "Origin: " + d.DashboardURL}, args...)...)
+	}
+	if got := status(d.DashboardURL + "/a/" + string(d.Account)); got != "401" {
+		t.Errorf("nobody gets %s", got)
+	}
+	if got := status(d.DashboardURL+"/signin", "--data-urlencode", "email="+d.Email, "--data-urlencode", "password="+d.Password); got != "303" {
+		t.Fatalf("signing in answers %s", got)
+	}
+	if got := status(d.DashboardURL + "/a/" + string(d.Account)); got != "200" {
+		t.Errorf("the account answers %s", got)
 	}
 }
 

@@ -5,22 +5,40 @@
 // returns an error or a page to one writer; every screen is a URL and every
 // change a form, so that nothing needs a script. What must stay true: every
 // answer, errors and redirects included, carries the whole set of security
-// headers; nothing is loaded from elsewhere; a GET changes nothing.
+// headers; nothing is loaded from elsewhere; a GET changes nothing; what a
+// person may do is asked of the registry, never remembered here.
 package dashboard
 
 import (
+	"crypto/rand"
 	"io"
 	"log/slog"
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/doorward/doorward/internal/registry"
+	"github.com/doorward/doorward/internal/signin"
+	"github.com/doorward/doorward/internal/usage"
 )
 
 // Config says what the Dashboard works with and how it presents itself.
 type Config struct {
-	Name string           // of the installation, in titles; empty = "Doorward"
-	URL  string           // that people use, e.g. https://dashboard.example
+	Name string // of the installation, in titles; empty = "Doorward"
+	URL  string // that people use, e.g. https://dashboard.example
+
+	// Registry, People and Usage belong together; without them there is help
+	// alone.
+	Registry *registry.Registry
+	People   *signin.People
+	Usage    *usage.Usage
+
+	TokenURL         string // where clients get tokens
+	APIURL           string // of the API domain
+	AccountParameter string // that names the account of a call
+
 	Now  func() time.Time // nil = time.Now
+	Rand io.Reader        // nil = crypto/rand
 	Log  *slog.Logger     // nil = none
 }
 
@@ -32,8 +50,11 @@ func New(c Config) http.Handler {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
+	if c.Rand == nil {
+		c.Rand = rand.Reader
+	}
 	if c.Log == nil {
-		c.Log = slog.New(slog.NewTextHandler(io.Discard, nil))
+		c.Log = slog.New(slog.DiscardHandler)
 	}
 	d := &dashboard{Config: c, assets: loadAssets(), https: strings.HasPrefix(c.URL, "https://")}
 	return protect(d.https, d.sameOrigin(d.mux()))

@@ -3,7 +3,9 @@ package dashboard
 import (
 	"bytes"
 	"context"
+	"encoding/hex"
 	"errors"
+	"io"
 	"mime"
 	"net/http"
 	"strconv"
@@ -12,7 +14,10 @@ import (
 
 	"github.com/a-h/templ"
 
+	"github.com/doorward/doorward/internal/actor"
 	"github.com/doorward/doorward/internal/dashboard/view"
+	"github.com/doorward/doorward/internal/registry"
+	"github.com/doorward/doorward/internal/signin"
 )
 
 // maxForm bounds what a form may send.
@@ -25,15 +30,35 @@ type exchange struct {
 	d       *dashboard
 	started time.Time
 	secret  bool // the page shows a secret: neither kept nor compressed
+
+	route     route
+	requestID string
+	session   *signin.Session // nil: nobody is signed in
+	places    []view.Place    // where they can go
+
+	// The place in which the page is, if it is in one, and who acts there.
+	organisation registry.Organisation
+	account      registry.Account
+	by           actor.Actor
 }
 
 func (d *dashboard) serve(handle handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		x := &exchange{Request: r, w: w, d: d, started: time.Now()}
+		x := &exchange{Request: r, w: w, d: d, started: time.Now(), requestID: d.random()}
+		w.Header().Set("X-Request-Id", x.requestID)
 		if err := handle(x); err != nil {
 			x.fail(err)
 		}
 	})
+}
+
+// random is a text that nobody guesses: 80 bits.
+func (d *dashboard) random() string {
+	var b [10]byte
+	if _, err := io.ReadFull(d.Rand, b[:]); err != nil {
+		panic("dashboard: no random bytes: " + err.Error())
+	}
+	return hex.EncodeToString(b[:])
 }
 
 // readForm takes what a browser's form sends, and nothing else (WEB-03).
@@ -55,12 +80,24 @@ func (x *exchange) readForm() error {
 // value is a field of the form, without space around it.
 func (x *exchange) value(name string) string { return strings.TrimSpace(x.PostForm.Get(name)) }
 
-// page begins a page of that title.
+// page begins a page of that title, at the place where the exchange is.
 func (x *exchange) page(title string, context ...string) view.Page {
-	return view.Page{
+	p := view.Page{
 		Title: title, Context: context, Site: x.d.Name, Assets: x.d.assets.paths, Path: x.URL.RequestURI(),
-		Theme: x.theme(), Now: x.d.Now(),
+		Theme: x.theme(), Now: x.d.Now(), Places: x.places, Nav: x.nav(),
 	}
+	if x.session != nil {
+		p.Person = &view.Person{Name: x.session.Person.Title(), Email: x.session.Person.Email}
+		p.Flash = x.takeFlash()
+	}
+	switch {
+	case x.account.ID != "":
+		p.Context = append(p.Context, x.account.Name, x.organisation.Name)
+		p.Environment = string(x.account.ID.Environment())
+	case x.organisation.ID != "":
+		p.Context = append(p.Context, x.organisation.Name)
+	}
+	return p
 }
 
 // show is the one writer of pages. A request for a fragment gets that part.

@@ -65,9 +65,6 @@ func (d *dashboard) helpKeys(x *exchange) error {
 	return x.show(http.StatusOK, view.HelpKeys(x.page("Keys")))
 }
 
-// root leads to where a person begins.
-func (d *dashboard) root(x *exchange) error { return x.redirect("/help") }
-
 // errorEntries takes anchors; a code that already has one in an earlier section
 // gets another, because an id may stand once on a page.
 func errorEntries(rows []fault.Entry, taken map[string]bool) []view.ErrorEntry {

@@ -5,25 +5,34 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"github.com/doorward/doorward/internal/actor"
 )
 
 // handler answers a request by its exchange, or returns why not.
 type handler func(x *exchange) error
 
-// route is an address and what is done there.
+// route is an address and what is done there. Its pattern says where: {account}
+// and {organisation} are places, which are entered before the handler runs.
 type route struct {
 	method, pattern string
 	handle          handler
+	open            bool          // to people who are not signed in
+	needs           actor.Ability // of a GET: to see it; of a POST: what its refusal names
 }
 
 // Route is an address that the Dashboard answers, as tests list them.
-type Route struct{ Method, Pattern string }
+type Route struct {
+	Method, Pattern string
+	Open            bool          // to people who are not signed in
+	Needs           actor.Ability // "": none in particular
+}
 
 // Routes returns every address in a fixed order.
 func Routes() []Route {
 	var list []Route
 	for _, r := range new(dashboard).routes() {
-		list = append(list, Route{r.method, r.pattern})
+		list = append(list, Route{r.method, r.pattern, r.open, r.needs})
 	}
 	return list
 }
@@ -31,13 +40,25 @@ func Routes() []Route {
 // routes is the map of the Dashboard.
 func (d *dashboard) routes() []route {
 	return []route{
-		{"GET", "/{$}", d.root},
-		{"GET", "/help", d.help},
-		{"GET", "/help/api", d.helpAPI},
-		{"GET", "/help/errors", d.helpErrors},
-		{"GET", "/help/keys", d.helpKeys},
-		{"GET", "/styleguide", d.styleguide},
-		{"POST", "/theme", d.setTheme},
+		{method: "GET", pattern: "/{$}", handle: d.root, open: true},
+		{method: "GET", pattern: "/signup", handle: d.signUpForm, open: true},
+		{method: "POST", pattern: "/signup", handle: d.signUp, open: true},
+		{method: "GET", pattern: "/signin", handle: d.signInForm, open: true},
+		{method: "POST", pattern: "/signin", handle: d.signIn, open: true},
+		{method: "POST", pattern: "/signout", handle: d.signOut, open: true},
+
+		{method: "GET", pattern: "/o/{organisation}", handle: d.organisation, needs: actor.OrganisationRead},
+		{method: "GET", pattern: "/o/{organisation}/accounts/new", handle: d.newAccount, needs: actor.OrganisationRead},
+		{method: "POST", pattern: "/o/{organisation}/accounts/new", handle: d.createAccount, needs: actor.AccountWrite},
+
+		{method: "GET", pattern: "/a/{account}", handle: d.account, needs: actor.AccountRead},
+
+		{method: "GET", pattern: "/help", handle: d.help, open: true},
+		{method: "GET", pattern: "/help/api", handle: d.helpAPI, open: true},
+		{method: "GET", pattern: "/help/errors", handle: d.helpErrors, open: true},
+		{method: "GET", pattern: "/help/keys", handle: d.helpKeys, open: true},
+		{method: "GET", pattern: "/styleguide", handle: d.styleguide, open: true},
+		{method: "POST", pattern: "/theme", handle: d.setTheme, open: true},
 	}
 }
 
@@ -52,39 +73,46 @@ func (d *dashboard) mux() http.Handler {
 		if byPattern[r.pattern] == nil {
 			byPattern[r.pattern] = methods{}
 		}
-		byPattern[r.pattern][r.method] = r.handle
+		byPattern[r.pattern][r.method] = r
 	}
 	for pattern, m := range byPattern {
 		mux.Handle(pattern, d.serve(m.dispatch))
 	}
-	mux.Handle("/", d.serve(func(*exchange) error { return errNoPage }))
+	mux.Handle("/", d.serve(func(x *exchange) error {
+		x.welcome()
+		return errNoPage
+	}))
 	return mux
 }
 
-// methods are the handlers of one address.
-type methods map[string]handler
+// methods are the routes of one address.
+type methods map[string]route
 
 func (m methods) dispatch(x *exchange) error {
 	method := x.Method
 	if method == http.MethodHead {
 		method = http.MethodGet
 	}
-	handle, ok := m[method]
+	r, ok := m[method]
 	if !ok {
 		x.w.Header().Set("Allow", m.allow())
 		return errNoMethod
 	}
+	x.route = r
 	if method == http.MethodPost {
 		if err := x.readForm(); err != nil {
 			return err
 		}
 	}
-	return handle(x)
+	if err := x.enter(); err != nil {
+		return err
+	}
+	return r.handle(x)
 }
 
 func (m methods) allow() string {
 	all := slices.Sorted(maps.Keys(m))
-	if m[http.MethodGet] != nil {
+	if _, ok := m[http.MethodGet]; ok {
 		all = append(all, http.MethodHead)
 	}
 	return strings.Join(all, ", ")

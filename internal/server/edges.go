@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/doorward/doorward/internal/authserver"
+	"github.com/doorward/doorward/internal/dashboard"
 	"github.com/doorward/doorward/internal/gateway"
 	"github.com/doorward/doorward/internal/registry"
 	"github.com/doorward/doorward/internal/throttle"
@@ -49,6 +50,14 @@ func (s *Server) newGateway(helpURL string, accessLog io.Writer) (*gateway.Gatew
 		Local: map[string]gateway.Local{registry.ManagementKey: s.managementAPI.Serving(s.config.ManagementListen == s.config.APIListen)},
 		Now:   s.now, Rand: rand.Reader, Log: s.log, AccessLog: accessLog, Metrics: metrics, Observe: s.useOfToken,
 		MaxCalls: s.config.MaxCalls,
+	})
+}
+
+func (s *Server) newDashboard() http.Handler {
+	return dashboard.New(dashboard.Config{
+		Name: "Doorward", URL: s.config.DashboardURL, Registry: s.registry, People: s.people, Usage: s.usage,
+		APIURL: s.config.PublicURL, TokenURL: s.issuer() + "/connect/token", AccountParameter: s.config.AccountParameter,
+		Now: s.now, Rand: rand.Reader, Log: s.log,
 	})
 }
 

@@ -23,13 +23,13 @@ import (
 	"github.com/doorward/doorward/internal/actor"
 	"github.com/doorward/doorward/internal/api"
 	"github.com/doorward/doorward/internal/authserver"
-	"github.com/doorward/doorward/internal/dashboard"
 	"github.com/doorward/doorward/internal/egress"
 	"github.com/doorward/doorward/internal/fault"
 	"github.com/doorward/doorward/internal/gateway"
 	"github.com/doorward/doorward/internal/jwt"
 	"github.com/doorward/doorward/internal/registry"
 	"github.com/doorward/doorward/internal/secret"
+	"github.com/doorward/doorward/internal/signin"
 	"github.com/doorward/doorward/internal/signingkey"
 	"github.com/doorward/doorward/internal/sqldb"
 	"github.com/doorward/doorward/internal/usage"
@@ -45,6 +45,7 @@ type Server struct {
 
 	db       *sqldb.DB
 	registry *registry.Registry
+	people   *signin.People
 	mint     *secret.Mint
 	sealer   *secret.Sealer
 	keys     *signingkey.Ring
@@ -90,6 +91,9 @@ func (s *Server) Close() error {
 
 // Registry is where changes are made in process: by `doorward dev` and tests.
 func (s *Server) Registry() *registry.Registry { return s.registry }
+
+// People is where people are made in process.
+func (s *Server) People() *signin.People { return s.people }
 
 // SigningKeys are the keys of tokens, for rotation and withdrawal in process.
 func (s *Server) SigningKeys() *signingkey.Ring { return s.keys }
@@ -147,6 +151,7 @@ func (s *Server) openRegistry(ctx context.Context) error {
 		Sealer: s.sealer, Targets: s.targets(),
 		MaxPermissionBytes: authserver.PermissionBudget(s.issuer(), s.config.PublicURL, s.config.Signing.Algorithm),
 	})
+	s.people = signin.New(signin.Config{DB: s.db, Registry: s.registry, Now: s.now, Rand: rand.Reader, Log: s.log})
 	return nil
 }
 
@@ -212,7 +217,7 @@ func (s *Server) openEdges(ctx context.Context) (err error) {
 		return err
 	}
 	s.onClose(func() error { products.Close(); return nil })
-	s.dashboard = dashboard.New(dashboard.Config{Name: "Doorward", URL: s.config.DashboardURL})
+	s.dashboard = behindProxies(s.config.TrustedProxies, s.newDashboard())
 	s.api = behindProxies(s.config.TrustedProxies, apiDomain(tokens, products))
 	operators := products.Serving(map[string]gateway.Local{registry.ManagementKey: s.managementAPI.Serving(true)})
 	s.management = behindProxies(s.config.TrustedProxies, apiDomain(tokens, onlyManagement(operators, helpURL)))

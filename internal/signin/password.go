@@ -14,6 +14,8 @@ import (
 	"golang.org/x/crypto/argon2"
 
 	"github.com/doorward/doorward/internal/fault"
+	"github.com/doorward/doorward/internal/id"
+	"github.com/doorward/doorward/internal/registry"
 	"github.com/doorward/doorward/internal/secret"
 )
 
@@ -124,6 +126,16 @@ func decodeHash(text string) (salt, sum []byte, err error) {
 		return nil, nil, fmt.Errorf("a stored password hash cannot be read")
 	}
 	return salt, sum, nil
+}
+
+// PreparePerson returns the edit that makes a person with a verified address and
+// that password, for whoever sets up an installation.
+func (p *People) PreparePerson(ctx context.Context, email, name string, password secret.Plaintext) (registry.CreatePerson, error) {
+	if err := checkPassword(password, email, name); err != nil {
+		return registry.CreatePerson{}, err
+	}
+	hash, err := p.hasher.hash(ctx, password)
+	return registry.CreatePerson{ID: id.NewPerson(p.Rand), Email: email, Name: name, Password: hash, Verified: true}, err
 }
 
 // checkPassword says what is wrong with a new password. Any character counts,

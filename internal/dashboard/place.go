@@ -1,0 +1,318 @@
+package dashboard
+
+import (
+	"errors"
+	"net/netip"
+	"strings"
+
+	"github.com/doorward/doorward/internal/actor"
+	"github.com/doorward/doorward/internal/dashboard/view"
+	"github.com/doorward/doorward/internal/fault"
+	"github.com/doorward/doorward/internal/id"
+	"github.com/doorward/doorward/internal/registry"
+	"github.com/doorward/doorward/internal/secret"
+	"github.com/doorward/doorward/internal/signin"
+)
+
+// Names of cookies.
+const (
+	sessionCookie = "session"
+	browserCookie = "browser"
+	flashCookie   = "flash"
+)
+
+// maxPlaces bounds the accounts in the switcher; the organisation's page has all.
+const maxPlaces = 20
+
+// origin is where the request comes from.
+func (x *exchange) origin() signin.Origin {
+	from := signin.Origin{UserAgent: x.UserAgent(), RequestID: x.requestID, Browser: secret.NewPlaintext(x.cookie(browserCookie))}
+	if peer, err := netip.ParseAddrPort(x.RemoteAddr); err == nil {
+		from.Address = peer.Addr().Unmap().WithZone("")
+	}
+	return from
+}
+
+// enter finds out who asks, and goes to the place that the address names. A
+// place that is not theirs is not found, as one that does not exist.
+func (x *exchange) enter() error {
+	if x.route.open {
+		x.welcome()
+		return nil
+	}
+	if err := x.recognise(); err != nil {
+		return err
+	}
+	if err := x.enterPlace(); err != nil {
+		return err
+	}
+	if err := x.findPlaces(); err != nil {
+		return err
+	}
+	if x.Method != "POST" && x.route.needs != "" {
+		return x.sees(x.route.needs)
+	}
+	return nil
+}
+
+// welcome recognises whoever comes to a page that is open to all, which must
+// work for nobody and without a database too.
+func (x *exchange) welcome() {
+	if x.d.People == nil || x.recognise() != nil {
+		return
+	}
+	if err := x.findPlaces(); err != nil {
+		x.session = nil
+	}
+}
+
+// recognise finds the session of the cookie.
+func (x *exchange) recognise() error {
+	cookie := x.cookie(sessionCookie)
+	if cookie == "" || x.d.People == nil {
+		return errSignIn
+	}
+	s, err := x.d.People.Session(x.Context(), secret.NewPlaintext(cookie))
+	if err != nil {
+		return err
+	}
+	x.session = &s
+	return nil
+}
+
+func (x *exchange) enterPlace() (err error) {
+	if text := x.PathValue("account"); text != "" {
+		return x.enterAccount(id.Account(text))
+	}
+	if text := x.PathValue("organisation"); text != "" {
+		return x.enterOrganisation(id.Organisation(text))
+	}
+	return nil
+}
+
+func (x *exchange) enterOrganisation(key id.Organisation) (err error) {
+	if _, ok := id.ParseOrganisation(string(key)); !ok {
+		return errNoPage
+	}
+	if x.by, err = x.d.People.Actor(x.session, key, x.origin()); err != nil {
+		return err
+	}
+	x.organisation, err = x.d.Registry.Organisation(x.Context(), x.by)
+	if fault.KindOf(err) == fault.Forbidden && x.by.MaySomewhere(actor.OrganisationRead) {
+		return x.lookInto(key)
+	}
+	return err
+}
+
+// lookInto is for those who have a role on single accounts alone: they see the
+// organisation's name.
+func (x *exchange) lookInto(key id.Organisation) error {
+	entry, err := x.d.Registry.OrganisationEntry(x.Context(), key)
+	if err != nil || entry == nil {
+		return errors.Join(err, errNoPage)
+	}
+	x.organisation = registry.Organisation{ID: key, State: entry.State}
+	for _, m := range x.session.Memberships {
+		if m.Organisation == key {
+			x.organisation.Name = m.Name
+		}
+	}
+	return nil
+}
+
+func (x *exchange) enterAccount(key id.Account) error {
+	if _, ok := id.ParseAccount(string(key)); !ok {
+		return errNoPage
+	}
+	entry, err := x.d.Registry.AccountEntry(x.Context(), key)
+	if err != nil {
+		return err
+	}
+	if entry == nil {
+		return errNoPage
+	}
+	if err := x.enterOrganisation(entry.Organisation); err != nil {
+		return err
+	}
+	x.account, err = x.d.Registry.Account(x.Context(), x.by, key)
+	return err
+}
+
+// sees refuses whoever lacks an ability here; for a page of the organisation,
+// whoever has it on none of its accounts either.
+func (x *exchange) sees(ability actor.Ability) error {
+	switch {
+	case x.by.May(ability, x.account.ID), x.account.ID == "" && x.by.MaySomewhere(ability):
+		return nil
+	case x.by.NeedsSecondFactor(ability, x.account.ID):
+		return registry.ErrSecondFactor
+	}
+	return fault.Errorf(fault.Forbidden, "this needs the right to %s", abilityWords[ability])
+}
+
+// findPlaces lists where the person can go: their organisations, and the
+// accounts of the one in which they are.
+func (x *exchange) findPlaces() error {
+	here := x.organisation.ID
+	if here == "" && len(x.session.Memberships) == 1 {
+		here = x.session.Memberships[0].Organisation
+	}
+	seen := false
+	for _, m := range x.session.Memberships {
+		if m.Organisation == "" {
+			continue
+		}
+		if err := x.addPlaces(m.Organisation, m.Name, m.Organisation == here); err != nil {
+			return err
+		}
+		seen = seen || m.Organisation == x.organisation.ID
+	}
+	if !seen && x.organisation.ID != "" { // of the operator's people, in a customer's organisation
+		return x.addPlaces(x.organisation.ID, x.organisation.Name, true)
+	}
+	return nil
+}
+
+func (x *exchange) addPlaces(key id.Organisation, name string, open bool) error {
+	x.places = append(x.places, view.Place{Name: name, Path: "/o/" + string(key), Current: key == x.organisation.ID && x.account.ID == ""})
+	if !open {
+		return nil
+	}
+	by, err := x.d.People.Actor(x.session, key, x.origin())
+	if err != nil {
+		return err
+	}
+	accounts, err := x.d.Registry.Accounts(x.Context(), by, registry.AccountFilter{}, registry.Page{Limit: maxPlaces})
+	if fault.KindOf(err) == fault.Forbidden && err != nil {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	here := false
+	for _, a := range accounts.Items {
+		here = here || a.ID == x.account.ID
+		x.places = append(x.places, placeOf(&a, a.ID == x.account.ID))
+	}
+	if !here && x.account.ID != "" {
+		x.places = append(x.places, placeOf(&x.account, true))
+	}
+	return nil
+}
+
+func placeOf(a *registry.Account, current bool) view.Place {
+	return view.Place{Name: a.Name, Path: "/a/" + string(a.ID), Environment: string(a.ID.Environment()), Current: current}
+}
+
+// here is the path of the place in which the page is; "" outside.
+func (x *exchange) here() string {
+	switch {
+	case x.account.ID != "":
+		return "/a/" + string(x.account.ID)
+	case x.organisation.ID != "":
+		return "/o/" + string(x.organisation.ID)
+	}
+	return ""
+}
+
+// navEntry is an entry of the rail, with its path beneath the place.
+type navEntry struct{ label, path, icon, key string }
+
+var (
+	accountNav      = []navEntry{{"Home", "", "house", "h"}}
+	organisationNav = []navEntry{{"Accounts", "", "layers", "h"}}
+)
+
+// nav is the rail of the place.
+func (x *exchange) nav() (items []view.NavItem) {
+	entries := organisationNav
+	switch {
+	case x.account.ID != "":
+		entries = accountNav
+	case x.organisation.ID == "":
+		return nil
+	}
+	for _, e := range entries {
+		path := x.here() + e.path
+		current := x.URL.Path == path || e.path != "" && strings.HasPrefix(x.URL.Path, path+"/")
+		items = append(items, view.NavItem{Label: e.label, Path: path, Icon: e.icon, Key: e.key, Current: current})
+	}
+	return items
+}
+
+// locked says who can change what the person may only look at; nil when they
+// may change it themselves.
+func (x *exchange) locked(what string, ability actor.Ability) (*view.Locked, error) {
+	if x.by.May(ability, x.account.ID) {
+		return nil, nil //nolint:nilnil // not locked is an answer
+	}
+	l := &view.Locked{What: what, SecondFactor: x.by.NeedsSecondFactor(ability, x.account.ID)}
+	var err error
+	if !l.SecondFactor {
+		l.Holders, err = x.holders(ability)
+	}
+	return l, err
+}
+
+// holders are the names of those who have an ability here.
+func (x *exchange) holders(ability actor.Ability) (names []string, err error) {
+	members, err := x.d.Registry.Members(x.Context(), x.by)
+	if err != nil {
+		return nil, err
+	}
+	for _, m := range members {
+		for _, g := range m.Roles {
+			if (g.Account == "" || g.Account == x.account.ID) && g.Role.Abilities()[ability] {
+				names = append(names, titleOf(m.Name, m.Email))
+				break
+			}
+		}
+	}
+	return names, nil
+}
+
+func titleOf(name, email string) string {
+	if name == "" {
+		return email
+	}
+	return name
+}
+
+// rolesWith are the titles of the customers' roles that have an ability.
+func rolesWith(ability actor.Ability) (titles []string) {
+	for _, role := range actor.Roles() {
+		if !role.Operator() && role.Abilities()[ability] {
+			titles = append(titles, role.Title())
+		}
+	}
+	return titles
+}
+
+// abilityWords say what an ability is good for: "the right to …".
+var abilityWords = map[actor.Ability]string{
+	actor.OrganisationRead:   "see the organisation",
+	actor.OrganisationWrite:  "change the organisation",
+	actor.AccountRead:        "see this account",
+	actor.AccountWrite:       "create and change accounts",
+	actor.MemberRead:         "see the people",
+	actor.MemberWrite:        "invite people and change their roles",
+	actor.ClientRead:         "see API clients",
+	actor.ClientWrite:        "create and change API clients",
+	actor.ClientDisable:      "disable API clients and secrets",
+	actor.SecretWrite:        "add, rotate and revoke secrets",
+	actor.PermissionWrite:    "change the permissions of API clients",
+	actor.CallRead:           "see calls",
+	actor.CallTry:            "try calls",
+	actor.ProductRead:        "see API products",
+	actor.AuditRead:          "read the audit log",
+	actor.WebhookRead:        "see webhooks",
+	actor.WebhookWrite:       "change webhooks",
+	actor.OrganisationCreate: "create organisations",
+	actor.Suspend:            "suspend organisations and accounts",
+	actor.ProductWrite:       "change API products",
+	actor.GrantWrite:         "give products to organisations",
+	actor.PermissionAssign:   "assign the operator's permissions",
+	actor.KeyRead:            "see signing keys",
+	actor.KeyWrite:           "change signing keys",
+	actor.TokenRead:          "inspect tokens",
+}

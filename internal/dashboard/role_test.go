@@ -1,0 +1,144 @@
+package dashboard_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/doorward/doorward/internal/dashboard"
+)
+
+// pages says what each role finds at each address: P the page with its primary
+// action, - the page without it, F 403, D the form is carried out. The columns
+// are organisation admin, account admin (of the sandbox), access manager,
+// developer, auditor, viewer.
+const pages = `
+GET  /o/{organisation}               P - - - - -
+GET  /o/{organisation}/accounts/new  P - - - - -
+POST /o/{organisation}/accounts/new  D F F F F F
+GET  /a/{account}                    - - - - - -
+`
+
+// forms are what is sent to each address; # stands for the role.
+var forms = map[string][]string{
+	"/o/{organisation}/accounts/new": {"name", "Account of #", "environment", "sandbox"},
+}
+
+// TestPRIV01_eachPageForEachRole also sees to it that other organisations'
+// places and strangers are kept apart at every address, which TEN-01 asks for.
+func TestPRIV01_eachPageForEachRole(t *testing.T) {
+	s := newSite(t)
+	rows := map[string][]string{}
+	for line := range strings.Lines(strings.TrimSpace(pages)) {
+		fields := strings.Fields(line)
+		rows[fields[0]+" "+fields[1]] = fields[2:]
+	}
+	browsers := map[int]*visitor{}
+	for i, role := range roles {
+		browsers[i] = s.as(t, emailOf(role)).proven()
+	}
+	stranger, nobody := s.as(t, "admin@b.example").proven(), s.visitor(t)
+	for _, route := range dashboard.Routes() {
+		if route.Open {
+			continue
+		}
+		t.Run(route.Method+" "+route.Pattern, func(t *testing.T) {
+			row, ok := rows[route.Method+" "+route.Pattern]
+			delete(rows, route.Method+" "+route.Pattern)
+			if !ok || len(row) != len(roles) {
+				t.Fatal("the table has no full row for this address")
+			}
+			for i, role := range roles {
+				a := browsers[i].ask(route, s.at(route.Pattern), string(role))
+				if got := found(route.Method, a); got != row[i] {
+					t.Errorf("%s finds %s (status %d, %q), want %s: %s", role.Title(), got, a.status, a.primary(), row[i], a.text())
+				}
+			}
+			if a := nobody.ask(route, s.at(route.Pattern), "nobody"); a.status != http.StatusUnauthorized || a.heading() != "Sign in" {
+				t.Errorf("nobody gets status %d", a.status)
+			}
+			if route.Pattern == strings.NewReplacer("{organisation}", "", "{account}", "").Replace(route.Pattern) {
+				return
+			}
+			unknown := strings.NewReplacer(string(s.organisation), "o-99999999999999999999", string(s.sandbox), "a-s-99999999999999999999").Replace(s.at(route.Pattern))
+			theirs, none := stranger.ask(route, s.at(route.Pattern), "stranger"), stranger.ask(route, unknown, "stranger")
+			if theirs.status != http.StatusNotFound || none.status != http.StatusNotFound || theirs.text() != none.text() {
+				t.Errorf("a stranger gets status %d, %q; for an unknown place %d, %q", theirs.status, theirs.text(), none.status, none.text())
+			}
+		})
+	}
+	for row := range rows {
+		t.Errorf("the table has %s, which is no address", row)
+	}
+}
+
+func (v *visitor) ask(route dashboard.Route, path, who string) answer {
+	if route.Method == "GET" {
+		return v.get(path)
+	}
+	var form []string
+	for _, part := range forms[route.Pattern] {
+		form = append(form, strings.ReplaceAll(part, "#", who))
+	}
+	return v.post(path, form...)
+}
+
+func found(method string, a answer) string {
+	switch {
+	case a.status == http.StatusForbidden && strings.Contains(a.text(), "Ask "):
+		return "F"
+	case method == "POST" && (a.status == http.StatusSeeOther || a.status == http.StatusOK):
+		return "D"
+	case a.status != http.StatusOK:
+		return "?"
+	case len(a.primary()) > 0:
+		return "P"
+	}
+	return "-"
+}
+
+// TestNoLinkLeadsNowhere follows every link of every page that takes no more
+// than a place.
+func TestNoLinkLeadsNowhere(t *testing.T) {
+	s := newSite(t)
+	v := s.as(t, emailOf(roles[0])).proven()
+	seen := map[string]bool{}
+	queue := []string{"/", "/signin", "/signup"}
+	for _, route := range dashboard.Routes() {
+		if route.Method == "GET" {
+			queue = append(queue, s.at(route.Pattern))
+		}
+	}
+	for len(queue) > 0 {
+		path := queue[0]
+		queue = queue[1:]
+		if seen[path] || len(seen) > 400 || strings.HasPrefix(path, "/styleguide") && len(path) > len("/styleguide") {
+			continue
+		}
+		seen[path] = true
+		a := v.get(path)
+		if a.status == http.StatusSeeOther {
+			queue = append(queue, a.header.Get("Location"))
+			continue
+		}
+		if a.status != http.StatusOK {
+			t.Errorf("a link leads to %s, which has status %d", path, a.status)
+		}
+		queue = append(queue, links(a.body)...)
+	}
+}
+
+func links(page string) (paths []string) {
+	for rest := page; ; {
+		_, after, ok := strings.Cut(rest, `href="`)
+		if !ok {
+			return paths
+		}
+		link, _, _ := strings.Cut(after, `"`)
+		rest = after
+		link, _, _ = strings.Cut(strings.ReplaceAll(link, "&amp;", "&"), "#")
+		if strings.HasPrefix(link, "/") && !strings.HasPrefix(link, "/assets/") {
+			paths = append(paths, link)
+		}
+	}
+}
