@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/doorward/doorward/internal/fault"
 	"github.com/doorward/doorward/internal/id"
 )
 
@@ -149,6 +150,26 @@ func (a Actor) MaySomewhere(ability Ability) bool {
 	accounts, whole := a.Where(ability)
 	return whole || len(accounts) > 0
 }
+
+// Require returns fault.Forbidden unless the actor may, see [Actor.May], and
+// [ErrSecondFactor] when that alone is missing.
+func (a Actor) Require(ability Ability, account id.Account) error {
+	switch {
+	case a.May(ability, account):
+		return nil
+	case a.NeedsSecondFactor(ability, account):
+		return ErrSecondFactor
+	}
+	return fault.Errorf(fault.Forbidden, "you need the ability %s here; ask an administrator of the organisation", ability)
+}
+
+// What a person can put right by themselves, of kind fault.Forbidden. They are
+// told apart with errors.Is.
+var (
+	ErrSecondFactor = fault.Errorf(fault.Forbidden, "this needs your second factor: set one up, or sign in with it")
+	ErrRecentSignIn = fault.Errorf(fault.Forbidden, "this needs a recent sign-in: give your password again")
+	ErrUnverified   = fault.Errorf(fault.Forbidden, "this needs a verified e-mail address: open the link in the mail that was sent to you")
+)
 
 // NeedsSecondFactor says whether the actor would have the ability, if only its
 // session had come with a second factor.

@@ -139,7 +139,7 @@ func (c *call) changeProduct(ctx context.Context, key string, ifMatch *string, c
 	if err != nil {
 		return p, err
 	}
-	if err := c.mayAsOperator(actor.ProductWrite); err != nil {
+	if err := c.by.Require(actor.ProductWrite, ""); err != nil {
 		return p, err
 	}
 	if p, err = c.Registry.Product(ctx, readBack(""), key); err != nil {

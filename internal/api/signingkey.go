@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"github.com/doorward/doorward/internal/actor"
-	"github.com/doorward/doorward/internal/fault"
 	"github.com/doorward/doorward/internal/signingkey"
 	"github.com/doorward/doorward/management"
 )
@@ -18,17 +17,8 @@ func (c *call) keys() management.SigningKeyList {
 	})}
 }
 
-// mayAsOperator asks for an ability of the operator's, where the registry is
-// not asked first.
-func (c *call) mayAsOperator(ability actor.Ability) error {
-	if c.by.May(ability, "") {
-		return nil
-	}
-	return fault.Errorf(fault.Forbidden, "you need the ability %s; ask an administrator of the operator", ability)
-}
-
 func (c *call) ListSigningKeys(context.Context, ListSigningKeysRequestObject) (ListSigningKeysResponseObject, error) {
-	if err := c.mayAsOperator(actor.KeyRead); err != nil {
+	if err := c.by.Require(actor.KeyRead, ""); err != nil {
 		return nil, err
 	}
 	return ListSigningKeys200JSONResponse(c.keys()), nil

@@ -13,7 +13,6 @@ import (
 	"github.com/doorward/doorward/internal/actor"
 	"github.com/doorward/doorward/internal/dashboard/view"
 	"github.com/doorward/doorward/internal/fault"
-	"github.com/doorward/doorward/internal/registry"
 )
 
 // failure is an error with its own page.
@@ -65,14 +64,14 @@ func (x *exchange) failureOf(err error) *failure {
 func (x *exchange) forbidden(err error) *failure {
 	f := &failure{status: http.StatusForbidden, title: "You may not do that", text: message(err)}
 	switch {
-	case errors.Is(err, registry.ErrRecentSignIn):
+	case errors.Is(err, actor.ErrRecentSignIn):
 		f.title = "Sign in once more"
 		f.ways = []view.Link{{Label: "Sign in again", Path: "/signin?next=" + url.QueryEscape(x.from())}}
 		return f
-	case errors.Is(err, registry.ErrSecondFactor):
+	case errors.Is(err, actor.ErrSecondFactor):
 		f.title = "Second factor needed"
 		return f
-	case errors.Is(err, registry.ErrUnverified):
+	case errors.Is(err, actor.ErrUnverified):
 		f.title = "Verified address needed"
 		return f
 	case x.route.needs == "" || x.by.May(x.route.needs, x.account.ID):

@@ -145,7 +145,7 @@ func (x *exchange) sees(ability actor.Ability) error {
 	case x.by.May(ability, x.account.ID), x.account.ID == "" && x.by.MaySomewhere(ability):
 		return nil
 	case x.by.NeedsSecondFactor(ability, x.account.ID):
-		return registry.ErrSecondFactor
+		return actor.ErrSecondFactor
 	}
 	return fault.Errorf(fault.Forbidden, "this needs the right to %s", abilityWords[ability])
 }

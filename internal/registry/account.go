@@ -165,7 +165,7 @@ func (r *Registry) Account(ctx context.Context, by actor.Actor, key id.Account) 
 		if a, err = loadAccount(ctx, tx, by.Organisation(), key); err != nil {
 			return err
 		}
-		return may(by, actor.AccountRead, key)
+		return by.Require(actor.AccountRead, key)
 	})
 	return a, err
 }

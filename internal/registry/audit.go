@@ -50,7 +50,7 @@ func scanAuditRecord(row scanner) (a AuditRecord, err error) {
 // AuditRecords lists the audit log of the actor's organisation, newest first;
 // at operator level the whole one.
 func (r *Registry) AuditRecords(ctx context.Context, by actor.Actor, filter AuditFilter, page Page) (list List[AuditRecord], err error) {
-	if err := may(by, actor.AuditRead, ""); err != nil {
+	if err := by.Require(actor.AuditRead, ""); err != nil {
 		return list, err
 	}
 	l, err := r.list("audit", by, filter, page, beforeNewest)

@@ -310,7 +310,7 @@ func (r *Registry) Client(ctx context.Context, by actor.Actor, key id.Client) (c
 		if client, err = loadClient(ctx, tx, by, key); err != nil {
 			return err
 		}
-		return may(by, actor.ClientRead, client.Account)
+		return by.Require(actor.ClientRead, client.Account)
 	})
 	return client, err
 }

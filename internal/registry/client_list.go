@@ -121,7 +121,7 @@ func (r *Registry) ClientSummary(ctx context.Context, by actor.Actor, key id.Cli
 		return notFound(err, "client", key)
 	})
 	if err == nil {
-		err = may(by, actor.ClientRead, s.Account)
+		err = by.Require(actor.ClientRead, s.Account)
 	}
 	return s, err
 }

@@ -99,7 +99,7 @@ func (e Invite) apply(ctx context.Context, c *change) error {
 
 func (c *change) mayInvite(ctx context.Context, roles []actor.RoleGrant) error {
 	if c.by.Organisation() == "" && !c.by.Operator() {
-		return may(c.by, actor.MemberWrite, "")
+		return c.by.Require(actor.MemberWrite, "")
 	}
 	if c.by.Organisation() != "" {
 		if _, err := loadOrganisation(ctx, c.tx, c.by.Organisation()); err != nil {
@@ -297,7 +297,7 @@ func (r *Registry) OpenInvitation(ctx context.Context, key id.Invitation, token 
 // have expired, newest first.
 func (r *Registry) Invitations(ctx context.Context, by actor.Actor) (all []Invitation, err error) {
 	if !by.MaySomewhere(actor.MemberRead) {
-		return nil, may(by, actor.MemberRead, "")
+		return nil, by.Require(actor.MemberRead, "")
 	}
 	err = r.DB.View(ctx, func(tx *sqldb.Tx) error {
 		all, err = listInvitations(ctx, tx, by)

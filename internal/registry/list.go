@@ -145,7 +145,7 @@ func whereMay(by actor.Actor, ability actor.Ability) (accounts string, err error
 	case whole:
 		return "", nil
 	case len(on) == 0:
-		return "", may(by, ability, "")
+		return "", by.Require(ability, "")
 	}
 	var list strings.Builder
 	for _, account := range on {

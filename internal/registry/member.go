@@ -177,7 +177,7 @@ func (c *change) keepsAdmin(ctx context.Context, m *Member) error {
 // mayHandOut says whether an actor may give or take a role: they write members
 // there, and hold each of its abilities themselves.
 func mayHandOut(by actor.Actor, grant actor.RoleGrant) error {
-	if err := may(by, actor.MemberWrite, grant.Account); err != nil {
+	if err := by.Require(actor.MemberWrite, grant.Account); err != nil {
 		return err
 	}
 	for ability := range grant.Role.Abilities() {
@@ -220,7 +220,7 @@ func without(roles, others []actor.RoleGrant) []actor.RoleGrant {
 // accounts sees those who have one there too, and those of the whole.
 func (r *Registry) Members(ctx context.Context, by actor.Actor) (members []Member, err error) {
 	if !by.MaySomewhere(actor.MemberRead) {
-		return nil, may(by, actor.MemberRead, "")
+		return nil, by.Require(actor.MemberRead, "")
 	}
 	err = r.DB.View(ctx, func(tx *sqldb.Tx) error {
 		members, err = listMembers(ctx, tx, by.Organisation())
@@ -257,7 +257,7 @@ func (r *Registry) Member(ctx context.Context, by actor.Actor, person id.Person)
 		return m, err
 	}
 	if !by.MaySomewhere(actor.MemberRead) || !seesMember(by, &m) {
-		return Member{}, may(by, actor.MemberRead, "")
+		return Member{}, by.Require(actor.MemberRead, "")
 	}
 	return m, nil
 }

@@ -129,7 +129,7 @@ func (r *Registry) Organisation(ctx context.Context, by actor.Actor) (o Organisa
 	if by.Organisation() == "" {
 		return o, fault.Errorf(fault.NotFound, "choose an organisation first")
 	}
-	if err := may(by, actor.OrganisationRead, ""); err != nil {
+	if err := by.Require(actor.OrganisationRead, ""); err != nil {
 		return o, err
 	}
 	err = r.DB.View(ctx, func(tx *sqldb.Tx) error {
@@ -148,7 +148,7 @@ type OrganisationFilter struct {
 // Organisations lists all organisations, newest first, to the operator at
 // operator level; else the one in which the actor acts.
 func (r *Registry) Organisations(ctx context.Context, by actor.Actor, filter OrganisationFilter, page Page) (list List[Organisation], err error) {
-	if err := may(by, actor.OrganisationRead, ""); err != nil {
+	if err := by.Require(actor.OrganisationRead, ""); err != nil {
 		return list, err
 	}
 	l, err := r.list("organisations", by, filter, page, beforeNewest)

@@ -180,7 +180,7 @@ func (r *Registry) Permissions(ctx context.Context, by actor.Actor, key id.Clien
 		if err != nil {
 			return err
 		}
-		if err := may(by, actor.ClientRead, client.Account); err != nil {
+		if err := by.Require(actor.ClientRead, client.Account); err != nil {
 			return err
 		}
 		permissions, err = clientPermissions(ctx, tx, &client)

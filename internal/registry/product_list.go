@@ -248,7 +248,7 @@ func scanProductVersion(row scanner) (v ProductVersion, err error) {
 // ProductVersions lists the versions of an API product, newest first. It is
 // for the operator, who may change products.
 func (r *Registry) ProductVersions(ctx context.Context, by actor.Actor, key string, page Page) (list List[ProductVersion], err error) {
-	if err := may(by, actor.ProductWrite, ""); err != nil {
+	if err := by.Require(actor.ProductWrite, ""); err != nil {
 		return list, err
 	}
 	l, err := r.list("versions", by, key, page, beforeNewest)

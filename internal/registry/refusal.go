@@ -44,7 +44,7 @@ func (r *Registry) recordRefusal(ctx context.Context, c *change, refusal error) 
 	by, event := c.by, c.event
 	known := by.Kind() == actor.Person || by.Kind() == actor.Client
 	if !known || event.Action == "" || fault.KindOf(refusal) != fault.Forbidden ||
-		errors.Is(refusal, ErrSecondFactor) || errors.Is(refusal, ErrRecentSignIn) || errors.Is(refusal, ErrUnverified) {
+		errors.Is(refusal, actor.ErrSecondFactor) || errors.Is(refusal, actor.ErrRecentSignIn) || errors.Is(refusal, actor.ErrUnverified) {
 		return refusal
 	}
 	// The actor is asked first: who floods spends nothing of the others'.

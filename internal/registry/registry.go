@@ -127,33 +127,15 @@ func (c *change) says(action string, organisation id.Organisation, subject strin
 
 // may returns fault.Forbidden unless the actor has the ability on the account.
 func (c *change) may(ability actor.Ability, account id.Account) error {
-	return may(c.by, ability, account)
+	return c.by.Require(ability, account)
 }
-
-func may(by actor.Actor, ability actor.Ability, account id.Account) error {
-	if by.May(ability, account) {
-		return nil
-	}
-	if by.NeedsSecondFactor(ability, account) {
-		return ErrSecondFactor
-	}
-	return fault.Errorf(fault.Forbidden, "you need the ability %s here; ask an administrator of the organisation", ability)
-}
-
-// What a person can put right by themselves, of kind fault.Forbidden. They are
-// told apart with errors.Is.
-var (
-	ErrSecondFactor = fault.Errorf(fault.Forbidden, "this needs your second factor: set one up, or sign in with it")
-	ErrRecentSignIn = fault.Errorf(fault.Forbidden, "this needs a recent sign-in: give your password again")
-	ErrUnverified   = fault.Errorf(fault.Forbidden, "this needs a verified e-mail address: open the link in the mail that was sent to you")
-)
 
 // recently asks for a sign-in of the last minutes.
 func (c *change) recently() error {
 	if c.by.Recent() {
 		return nil
 	}
-	return ErrRecentSignIn
+	return actor.ErrRecentSignIn
 }
 
 // verified asks for an e-mail address that is known to be the actor's.
@@ -161,7 +143,7 @@ func (c *change) verified() error {
 	if c.by.Verified() {
 		return nil
 	}
-	return ErrUnverified
+	return actor.ErrUnverified
 }
 
 // exec runs a statement whose error is an internal one.

@@ -308,7 +308,7 @@ func (r *Registry) Secrets(ctx context.Context, by actor.Actor, key id.Client, f
 		if err != nil {
 			return err
 		}
-		if err := may(by, actor.ClientRead, client.Account); err != nil {
+		if err := by.Require(actor.ClientRead, client.Account); err != nil {
 			return err
 		}
 		found, err := l.secrets(ctx, tx, &client, filter)
@@ -325,7 +325,7 @@ func (r *Registry) Secret(ctx context.Context, by actor.Actor, key id.Client, of
 		if err != nil {
 			return err
 		}
-		if err := may(by, actor.ClientRead, client.Account); err != nil {
+		if err := by.Require(actor.ClientRead, client.Account); err != nil {
 			return err
 		}
 		s, err = loadSecret(ctx, tx, &client, of)
@@ -342,7 +342,7 @@ func (r *Registry) Descendants(ctx context.Context, by actor.Actor, key id.Clien
 		if err != nil {
 			return err
 		}
-		if err := may(by, actor.ClientRead, client.Account); err != nil {
+		if err := by.Require(actor.ClientRead, client.Account); err != nil {
 			return err
 		}
 		if _, err := loadSecret(ctx, tx, &client, of); err != nil {

@@ -25,7 +25,7 @@ func (c *change) maySetUpClient(ctx context.Context) error {
 	var count int
 	err := c.tx.QueryRow(ctx, `SELECT count(*) FROM client WHERE organisation_id = $1 AND state <> 'deleted'`, c.by.Organisation()).Scan(&count)
 	if err == nil && count >= UnverifiedClients {
-		return ErrUnverified
+		return actor.ErrUnverified
 	}
 	return err
 }

@@ -363,7 +363,7 @@ func (r *Registry) Webhook(ctx context.Context, by actor.Actor, key id.Webhook) 
 		if w, err = loadWebhook(ctx, tx, by, key); err != nil {
 			return err
 		}
-		return may(by, actor.WebhookRead, "")
+		return by.Require(actor.WebhookRead, "")
 	})
 	return w, err
 }
@@ -371,7 +371,7 @@ func (r *Registry) Webhook(ctx context.Context, by actor.Actor, key id.Webhook) 
 // Webhooks returns those of the actor's organisation, or the operator's, by
 // id. There are MaxWebhooks at most.
 func (r *Registry) Webhooks(ctx context.Context, by actor.Actor) (webhooks []Webhook, err error) {
-	if err := may(by, actor.WebhookRead, ""); err != nil {
+	if err := by.Require(actor.WebhookRead, ""); err != nil {
 		return nil, err
 	}
 	err = r.DB.View(ctx, func(tx *sqldb.Tx) error {

@@ -36,7 +36,7 @@ func TestSigningUpMakesTheWholeInOneGo(t *testing.T) {
 		if _, err := f.Registry.CreateClient(t.Context(), by, registry.NewClient{Account: up.Account, Name: "first"}); err != nil {
 			t.Errorf("create the first client: %v", err)
 		}
-		if _, err := f.Registry.CreateAccount(t.Context(), by, id.Production, "Production"); !errors.Is(err, registry.ErrSecondFactor) {
+		if _, err := f.Registry.CreateAccount(t.Context(), by, id.Production, "Production"); !errors.Is(err, actor.ErrSecondFactor) {
 			t.Errorf("a production account without a second factor: %v", err)
 		}
 	})

@@ -18,7 +18,7 @@ import (
 // need to read it again. It needs the ability key.write; too many keys that are
 // not dead yet are fault.Conflict.
 func (r *Ring) Rotate(ctx context.Context, by actor.Actor, purpose string) error {
-	if err := may(by); err != nil {
+	if err := by.Require(actor.KeyWrite, ""); err != nil {
 		return err
 	}
 	if !slices.Contains(purposes(), purpose) {
@@ -34,7 +34,7 @@ func (r *Ring) Rotate(ctx context.Context, by actor.Actor, purpose string) error
 // longer. It needs the ability key.write; a key that does not exist or is dead
 // is fault.NotFound, and withdrawing it again does nothing.
 func (r *Ring) Withdraw(ctx context.Context, by actor.Actor, kid string) error {
-	if err := may(by); err != nil {
+	if err := by.Require(actor.KeyWrite, ""); err != nil {
 		return err
 	}
 	unknown := fault.Errorf(fault.NotFound, "there is no signing key of that id, or it is dead already")
@@ -49,13 +49,6 @@ func (r *Ring) Withdraw(ctx context.Context, by actor.Actor, kid string) error {
 		}
 		return c.end(ctx, c.keys[i])
 	})
-}
-
-func may(by actor.Actor) error {
-	if by.May(actor.KeyWrite, "") {
-		return nil
-	}
-	return fault.Errorf(fault.Forbidden, "you need the ability %s; ask an administrator of the operator", actor.KeyWrite)
 }
 
 // change is one change of the keys of a purpose, in its transaction. What

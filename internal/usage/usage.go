@@ -183,10 +183,7 @@ func mayRead(ctx context.Context, tx *sqldb.Tx, by actor.Actor, key id.Client) e
 	if err != nil {
 		return fmt.Errorf("load the client: %w", err)
 	}
-	if !by.May(actor.CallRead, account) {
-		return fault.Errorf(fault.Forbidden, "you need the ability %s here; ask an administrator of the organisation", actor.CallRead)
-	}
-	return nil
+	return by.Require(actor.CallRead, account)
 }
 
 func addressText(a netip.Addr) string {
