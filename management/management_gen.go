@@ -478,6 +478,41 @@ type NewSecret struct {
 // Next The cursor of the next page; absent on the last one.
 type Next = string
 
+// Node defines model for Node.
+type Node struct {
+	HeardAt time.Time `json:"heard_at"`
+
+	// ID Of one run of the server.
+	ID string `json:"id"`
+
+	// InForce Nothing from before the revision asked for passes there: the server knows it, or refuses everything.
+	InForce bool `json:"in_force"`
+
+	// Name Its setting node_name.
+	Name string `json:"name"`
+
+	// Revision Of the newest change in force there.
+	Revision int64 `json:"revision"`
+
+	// Silent It is cut off from the database, or ended without a word.
+	Silent    bool      `json:"silent"`
+	StartedAt time.Time `json:"started_at"`
+
+	// StopsBy When it refuses everything at the latest, if in_force is false.
+	StopsBy *time.Time `json:"stops_by,omitempty"`
+	Version string     `json:"version"`
+}
+
+// NodeList defines model for NodeList.
+type NodeList struct {
+	// InForce Number of nodes on which it is in force.
+	InForce int    `json:"in_force"`
+	Items   []Node `json:"items"`
+
+	// Revision That the answer is about.
+	Revision int64 `json:"revision"`
+}
+
 // Organisation defines model for Organisation.
 type Organisation struct {
 	CreatedAt time.Time `json:"created_at"`
@@ -1036,6 +1071,12 @@ type RotateSecretParams struct {
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
+// ListNodesParams defines parameters for ListNodes.
+type ListNodesParams struct {
+	// Revision Of the change that is asked for; without it the newest one.
+	Revision *int64 `form:"revision,omitempty" json:"revision,omitempty"`
+}
+
 // ListOrganisationsParams defines parameters for ListOrganisations.
 type ListOrganisationsParams struct {
 	// Limit Items of a page.
@@ -1550,6 +1591,15 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /clients/{client_id}/secrets/{secret_id}/rotate (the `RotateSecret` operationId).
 	RotateSecret(ctx context.Context, clientID ClientInPath, secretID SecretInPath, params *RotateSecretParams, body RotateSecretJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListNodes List the servers and what is in force on them
+	//
+	// After a revocation, ask without `revision`, and then with the one of the answer until `in_force` equals the
+	// number of nodes: usually at once, and within 2 s on every server that reaches the database. One that is cut off
+	// has a `stops_by`, when at the latest it refuses everything until it has caught up.
+	//
+	// Corresponds with GET /nodes (the `ListNodes` operationId).
+	ListNodes(ctx context.Context, params *ListNodesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetContract Read this document
 	//
@@ -2320,6 +2370,25 @@ func (c *Client) RotateSecretWithBody(ctx context.Context, clientID ClientInPath
 // Corresponds with POST /clients/{client_id}/secrets/{secret_id}/rotate (the `RotateSecret` operationId).
 func (c *Client) RotateSecret(ctx context.Context, clientID ClientInPath, secretID SecretInPath, params *RotateSecretParams, body RotateSecretJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewRotateSecretRequest(c.Server, clientID, secretID, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListNodes List the servers and what is in force on them
+//
+// After a revocation, ask without `revision`, and then with the one of the answer until `in_force` equals the
+// number of nodes: usually at once, and within 2 s on every server that reaches the database. One that is cut off
+// has a `stops_by`, when at the latest it refuses everything until it has caught up.
+//
+// Corresponds with GET /nodes (the `ListNodes` operationId).
+func (c *Client) ListNodes(ctx context.Context, params *ListNodesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListNodesRequest(c.Server, params)
 	if err != nil {
 		return nil, err
 	}
@@ -4327,6 +4396,60 @@ func NewRotateSecretRequestWithBody(server string, clientID ClientInPath, secret
 	return req, nil
 }
 
+// NewListNodesRequest constructs an http.Request for the ListNodes method
+func NewListNodesRequest(server string, params *ListNodesParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/nodes")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Revision != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "revision", *params.Revision, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewGetContractRequest constructs an http.Request for the GetContract method
 func NewGetContractRequest(server string) (*http.Request, error) {
 	var err error
@@ -6089,6 +6212,17 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /clients/{client_id}/secrets/{secret_id}/rotate (the `RotateSecret` operationId).
 	RotateSecretWithResponse(ctx context.Context, clientID ClientInPath, secretID SecretInPath, params *RotateSecretParams, body RotateSecretJSONRequestBody, reqEditors ...RequestEditorFn) (*RotateSecretResponse, error)
 
+	// ListNodesWithResponse List the servers and what is in force on them
+	//
+	// After a revocation, ask without `revision`, and then with the one of the answer until `in_force` equals the
+	// number of nodes: usually at once, and within 2 s on every server that reaches the database. One that is cut off
+	// has a `stops_by`, when at the latest it refuses everything until it has caught up.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /nodes (the `ListNodes` operationId).
+	ListNodesWithResponse(ctx context.Context, params *ListNodesParams, reqEditors ...RequestEditorFn) (*ListNodesResponse, error)
+
 	// GetContractWithResponse Read this document
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -7541,6 +7675,54 @@ func (r RotateSecretResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r RotateSecretResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ListNodesResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *NodeList
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Refusal
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListNodesResponse) GetJSON200() *NodeList {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListNodesResponse) GetApplicationProblemJSONDefault() *Refusal {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListNodesResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListNodesResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListNodesResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListNodesResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -9210,6 +9392,23 @@ func (c *ClientWithResponses) RotateSecretWithResponse(ctx context.Context, clie
 	return ParseRotateSecretResponse(rsp)
 }
 
+// ListNodesWithResponse List the servers and what is in force on them
+//
+// After a revocation, ask without `revision`, and then with the one of the answer until `in_force` equals the
+// number of nodes: usually at once, and within 2 s on every server that reaches the database. One that is cut off
+// has a `stops_by`, when at the latest it refuses everything until it has caught up.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /nodes (the `ListNodes` operationId).
+func (c *ClientWithResponses) ListNodesWithResponse(ctx context.Context, params *ListNodesParams, reqEditors ...RequestEditorFn) (*ListNodesResponse, error) {
+	rsp, err := c.ListNodes(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListNodesResponse(rsp)
+}
+
 // GetContractWithResponse Read this document
 //
 // Returns a wrapper object for the known response body format(s).
@@ -10537,6 +10736,39 @@ func ParseRotateSecretResponse(rsp *http.Response) (*RotateSecretResponse, error
 			return nil, err
 		}
 		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Refusal
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseListNodesResponse parses an HTTP response from a ListNodesWithResponse call
+func ParseListNodesResponse(rsp *http.Response) (*ListNodesResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListNodesResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest NodeList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
 		var dest Refusal

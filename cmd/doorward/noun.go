@@ -157,6 +157,13 @@ var nouns = []noun{
 			{name: "list", operation: "listAuditRecords", example: "doorward audit list --limit 20\n  doorward audit list --filter action=secret --filter from=7d -o json"},
 		},
 	},
+	{
+		name: "node", short: "The servers, and what is in force on them",
+		id: []string{"name"}, columns: []string{"name", "version", "in_force", "silent", "revision", "heard_at", "stops_by"},
+		verbs: []verb{
+			{name: "list", operation: "listNodes", example: "doorward node list                          # is everything in force everywhere?\n  doorward node list --filter revision=1042"},
+		},
+	},
 }
 
 // newNouns makes the commands of all nouns.

@@ -93,6 +93,13 @@ func New(ctx context.Context, config Config) (*Access, error) {
 // Run follows the change feed until the context ends.
 func (a *Access) Run(ctx context.Context) { a.tail.Run(ctx, a.Log) }
 
+// KeepLease lets the other nodes see how far this one follows the change feed,
+// until the context ends.
+func (a *Access) KeepLease(ctx context.Context, lease journal.Lease) {
+	lease.StaleLimit = a.StaleLimit
+	a.tail.KeepLease(ctx, lease, a.Log)
+}
+
 // Refresh reads the change feed now. When it returns nil, everything committed
 // before the call is in force on this node.
 func (a *Access) Refresh(ctx context.Context) error { return a.tail.Poll(ctx) }

@@ -45,6 +45,7 @@ grant.write         . . . . . .  x . .
 permission.assign   . . . . . .  x . .
 key.read            . . . . . .  x x x
 key.write           . . . . . .  x . .
+node.read           . . . . . .  x x x
 token.read          . . . . . .  x . .
 `
 

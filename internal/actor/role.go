@@ -37,6 +37,7 @@ const (
 	PermissionAssign   Ability = "permission.assign" // those that only the operator assigns
 	KeyRead            Ability = "key.read"
 	KeyWrite           Ability = "key.write"
+	NodeRead           Ability = "node.read"  // the servers, and what is in force on them
 	TokenRead          Ability = "token.read" // introspect the tokens of any client
 )
 
@@ -55,7 +56,7 @@ func customerAbilities() []Ability {
 
 func operatorAbilities() []Ability {
 	return []Ability{
-		OrganisationCreate, Suspend, ProductWrite, GrantWrite, PermissionAssign, KeyRead, KeyWrite, TokenRead,
+		OrganisationCreate, Suspend, ProductWrite, GrantWrite, PermissionAssign, KeyRead, KeyWrite, NodeRead, TokenRead,
 	}
 }
 
@@ -118,9 +119,9 @@ func (r Role) Abilities() Abilities {
 	case OperatorAdmin:
 		return allAbilities()
 	case OperatorSupport:
-		return setOf(append(reading, ClientDisable, KeyRead)...)
+		return setOf(append(reading, ClientDisable, KeyRead, NodeRead)...)
 	case OperatorAuditor:
-		return setOf(append(reading, AuditRead, WebhookRead, KeyRead)...)
+		return setOf(append(reading, AuditRead, WebhookRead, KeyRead, NodeRead)...)
 	}
 	return Abilities{}
 }

@@ -22,13 +22,15 @@ import (
 	"github.com/doorward/doorward/internal/id"
 	"github.com/doorward/doorward/internal/registry"
 	"github.com/doorward/doorward/internal/signingkey"
+	"github.com/doorward/doorward/internal/sqldb"
 )
 
 // Config is what an API works with.
 type Config struct {
 	Registry *registry.Registry
 	Keys     *signingkey.Ring
-	Ignored  []string // query parameters that the gateway reads on every call
+	DB       *sqldb.DB // of the leases of nodes
+	Ignored  []string  // query parameters that the gateway reads on every call
 }
 
 // API answers calls of the management API. It is safe for concurrent use.

@@ -76,6 +76,7 @@ listSigningKeys         f f f f f u x f
 rotateSigningKey        f f f f f u x f
 withdrawSigningKey      f f f f f u x f
 listAuditRecords        x f f f x u x f
+listNodes               f f f f f u x f
 `
 
 var callerNames = []string{"A", "sandbox account", "production account", "A without", "B", "nobody", "operator", "operator without"}

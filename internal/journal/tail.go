@@ -43,7 +43,14 @@ type Tail struct {
 	mu sync.Mutex // one poll at a time
 	at position   // of the newest row that was applied
 
-	fresh atomic.Pointer[time.Time] // start of the last successful poll
+	polled atomic.Pointer[poll]
+	moved  chan struct{} // holds a value after a poll that found changes
+}
+
+// poll is the last successful one.
+type poll struct {
+	start time.Time
+	end   position
 }
 
 // position is a row of the feed; the nonce tells it from the row that stands
@@ -58,13 +65,13 @@ type position struct {
 // database was restored, or this node was away for too long. An error of
 // either leaves the node where it was: the same changes come again.
 func NewTail(ctx context.Context, db *sqldb.DB, now func() time.Time, apply func(context.Context, Change) error, reset func(context.Context) error) (*Tail, error) {
-	t := &Tail{db: db, now: now, apply: apply, reset: reset}
+	t := &Tail{db: db, now: now, apply: apply, reset: reset, moved: make(chan struct{}, 1)}
 	start := now()
 	var err error
 	if t.at, err = t.end(ctx); err != nil {
 		return nil, err
 	}
-	t.fresh.Store(&start)
+	t.polled.Store(&poll{start, t.at})
 	return t, nil
 }
 
@@ -163,7 +170,12 @@ func (t *Tail) Poll(ctx context.Context) error {
 			break
 		}
 	}
-	t.fresh.Store(&start)
+	if before := t.polled.Swap(&poll{start, t.at}); before.end != t.at {
+		select {
+		case t.moved <- struct{}{}:
+		default:
+		}
+	}
 	return nil
 }
 
@@ -217,7 +229,7 @@ func (t *Tail) read(ctx context.Context) (changes []Change, next position, known
 // last successful poll, by the wall clock or the monotonic one, whichever is
 // more. Safe for concurrent use; it does no I/O.
 func (t *Tail) Age() time.Duration {
-	now, fresh := t.now(), *t.fresh.Load()
+	now, fresh := t.now(), t.polled.Load().start
 	return max(now.Sub(fresh), now.Round(0).Sub(fresh.Round(0)))
 }
 

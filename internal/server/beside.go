@@ -30,7 +30,7 @@ func Beside(ctx context.Context, config Config, logger *slog.Logger) (r *registr
 		}
 	}
 	s := &Server{config: config, log: logger, now: time.Now, metrics: prometheus.NewRegistry()}
-	if s.db, err = sqldb.Open(ctx, sqldb.Config{URL: config.Database, MaxConns: 2}); err != nil {
+	if s.db, err = sqldb.Open(ctx, sqldb.Config{URL: config.Database, MaxConns: 2, NoNotify: config.PollOnly}); err != nil {
 		return nil, nil, err
 	}
 	s.onClose(s.db.Close)

@@ -57,6 +57,8 @@ type Config struct {
 	MaxTokens    int           `koanf:"max_tokens"`  // verified ones kept in memory; default 2048
 	MaxCalls     int           `koanf:"max_calls"`   // of one upstream at one time; default 2048
 	MaxConns     int           `koanf:"max_connections"`
+	PollOnly     bool          `koanf:"poll_only"`  // no LISTEN and NOTIFY on PostgreSQL
+	NodeName     string        `koanf:"node_name"`  // of this server among those on its database; default the host's
 	AccessLog    string        `koanf:"access_log"` // a file, "-" for standard output (default), or "off"
 	Ops          Ops           `koanf:"ops"`
 	Egress       Egress        `koanf:"egress"`

@@ -120,7 +120,7 @@ func (s *Server) openDatabase(ctx context.Context) (err error) {
 		}
 		s.onClose(func() error { unlock(); return nil })
 	}
-	if s.db, err = sqldb.Open(ctx, sqldb.Config{URL: s.config.Database, MaxConns: s.config.MaxConns}); err != nil {
+	if s.db, err = sqldb.Open(ctx, sqldb.Config{URL: s.config.Database, MaxConns: s.config.MaxConns, NoNotify: s.config.PollOnly}); err != nil {
 		return err
 	}
 	s.onClose(s.db.Close)
@@ -163,7 +163,7 @@ func (s *Server) openKeys(ctx context.Context) (err error) {
 		return err
 	}
 	s.managementAPI, err = api.New(api.Config{
-		Registry: s.registry, Keys: s.keys, Ignored: []string{s.config.AccountParameter, s.config.OrganisationParameter},
+		Registry: s.registry, Keys: s.keys, DB: s.db, Ignored: []string{s.config.AccountParameter, s.config.OrganisationParameter},
 	})
 	return err
 }

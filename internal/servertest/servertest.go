@@ -63,8 +63,8 @@ func (p *Platform) Logs() string {
 }
 
 // Start starts a platform on a fresh SQLite database, or on what change sets
-// the configuration to. A PublicURL is kept, for a second node; else it is that
-// of the API listener. It stops with the test.
+// the configuration to. A PublicURL is kept; else it is that of the API
+// listener. It stops with the test.
 func Start(t testing.TB, change ...func(*server.Config)) *Platform {
 	t.Helper()
 	folder := t.TempDir()
@@ -88,6 +88,19 @@ func Start(t testing.TB, change ...func(*server.Config)) *Platform {
 	p.run(config)
 	p.seed()
 	return p
+}
+
+// Node starts another server on the platform's database, with the same keys,
+// for the same API domain. It stops with the test.
+func (p *Platform) Node(change ...func(*server.Config)) *Platform {
+	p.t.Helper()
+	config := p.Config
+	for _, f := range change {
+		f(&config)
+	}
+	node := &Platform{t: p.t, Organisation: p.Organisation, Sandbox: p.Sandbox, Production: p.Production}
+	node.run(config)
+	return node
 }
 
 // On is a change for Start: the URL of a migrated database.

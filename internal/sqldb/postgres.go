@@ -45,6 +45,7 @@ func (db *DB) openPostgres() error {
 		schema:     func(migration string) string { return strings.ReplaceAll(migration, " TEXT", ` TEXT COLLATE "C"`) },
 		migrate:    func(ctx context.Context, db *DB) error { return db.up(ctx, goose.DialectPostgres) },
 		notify:     `SELECT pg_notify('` + channel + `', '')`,
+		clock:      `SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint`,
 		listen:     func(ctx context.Context, db *DB) error { return listenPostgres(ctx, config, db.wake) },
 		classify:   classifyPostgres,
 		serverSaid: func(err error) bool { return pgCode(err) != "" },

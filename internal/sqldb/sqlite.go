@@ -48,6 +48,7 @@ func (db *DB) openSQLite(ctx context.Context) error {
 	db.dialect = dialect{
 		name:   "sqlite",
 		schema: func(migration string) string { return migration },
+		clock:  `SELECT CAST(unixepoch('subsec') * 1000000 AS INTEGER)`,
 		migrate: func(ctx context.Context, db *DB) error {
 			unlock, err := LockFile(path+".lock", true)
 			if err != nil {

@@ -40,6 +40,13 @@ func (tx *Tx) QueryRow(ctx context.Context, query string, args ...any) *sql.Row 
 	return tx.tx.QueryRowContext(ctx, query, args...)
 }
 
+// Clock returns the time by the clock of the database, which all nodes share.
+func (tx *Tx) Clock(ctx context.Context) (time.Time, error) {
+	var now int64
+	err := tx.QueryRow(ctx, tx.db.dialect.clock).Scan(&now)
+	return time.UnixMicro(now), tx.db.dialect.classify(err)
+}
+
 // Changed queues a row of the change feed, which nodes read to drop what they
 // hold in memory under that kind and key. It belongs in an Update.
 func (tx *Tx) Changed(kind, key string) {
