@@ -83,6 +83,7 @@ vuln-public: $(TOOLS)/govulncheck ## look for vulnerable calls, with the public 
 
 bench: build ## run the benchmarks
 	scripts/engines go test -run '^$$' -bench ManyClients -benchtime 300x -timeout 20m ./internal/api
+	scripts/engines go test -run '^$$' -bench Apply -benchtime 3x ./internal/api
 	cd bench && go run .
 
 bench-clients: ## measure the Go client libraries beside x/oauth2 and a bare signature check

@@ -167,6 +167,54 @@ func (e Owner) Valid() bool {
 	}
 }
 
+// Defines values for PlannedStepAction.
+const (
+	PlannedStepActionChange PlannedStepAction = "change"
+	PlannedStepActionCreate PlannedStepAction = "create"
+	PlannedStepActionDelete PlannedStepAction = "delete"
+)
+
+// Valid indicates whether the value is a known member of the PlannedStepAction enum.
+func (e PlannedStepAction) Valid() bool {
+	switch e {
+	case PlannedStepActionChange:
+		return true
+	case PlannedStepActionCreate:
+		return true
+	case PlannedStepActionDelete:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for PlannedStepKind.
+const (
+	PlannedStepKindAccount      PlannedStepKind = "account"
+	PlannedStepKindClient       PlannedStepKind = "client"
+	PlannedStepKindGrant        PlannedStepKind = "grant"
+	PlannedStepKindOrganisation PlannedStepKind = "organisation"
+	PlannedStepKindProduct      PlannedStepKind = "product"
+)
+
+// Valid indicates whether the value is a known member of the PlannedStepKind enum.
+func (e PlannedStepKind) Valid() bool {
+	switch e {
+	case PlannedStepKindAccount:
+		return true
+	case PlannedStepKindClient:
+		return true
+	case PlannedStepKindGrant:
+		return true
+	case PlannedStepKindOrganisation:
+		return true
+	case PlannedStepKindProduct:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for SecretState.
 const (
 	SecretStateActive   SecretState = "active"
@@ -426,6 +474,105 @@ type ClientUpdate struct {
 	TokenLifetime *int `json:"token_lifetime,omitempty"`
 }
 
+// Declaration What shall be. What is left out stays as it is.
+type Declaration struct {
+	// Clients Of the operator.
+	Clients *[]DeclaredClient `json:"clients,omitempty"`
+
+	// Organisations One that is not declared stays.
+	Organisations *[]DeclaredOrganisation `json:"organisations,omitempty"`
+
+	// Products Each is whole, as putProduct takes it. One that is not declared stays.
+	Products *[]DeclaredProduct `json:"products,omitempty"`
+}
+
+// DeclaredAccount The one of that id; without an id the one of that name in the organisation, or a new one.
+type DeclaredAccount struct {
+	Clients     *[]DeclaredClient `json:"clients,omitempty"`
+	Environment *Environment      `json:"environment,omitempty"`
+
+	// ID Example: a-s-4f7k2m9q1x8z3c6v5b0n
+	ID *AccountID `json:"id,omitempty"`
+
+	// Name Visible text without control characters.
+	Name  *Name  `json:"name,omitempty"`
+	State *State `json:"state,omitempty"`
+}
+
+// DeclaredClient The one of that id; without an id the one of that name of its owner, or a new one.
+type DeclaredClient struct {
+	// ClientID Example: sandbox-round-apple-123
+	ClientID *ClientID `json:"client_id,omitempty"`
+
+	// Name Visible text without control characters.
+	Name *Name `json:"name,omitempty"`
+
+	// Networks Where it may call from; empty means anywhere.
+	Networks *[]Network `json:"networks,omitempty"`
+
+	// Permissions All that it shall hold.
+	Permissions *[]PermissionKey `json:"permissions,omitempty"`
+	State       *ClientState     `json:"state,omitempty"`
+
+	// TokenLifetime Seconds.
+	TokenLifetime *int `json:"token_lifetime,omitempty"`
+}
+
+// DeclaredGrant defines model for DeclaredGrant.
+type DeclaredGrant struct {
+	Environment Environment `json:"environment"`
+
+	// Product Example: auth
+	Product ProductKey `json:"product"`
+}
+
+// DeclaredOrganisation The one of that id; without an id the one of that name, or a new one.
+type DeclaredOrganisation struct {
+	// Accounts One that is not declared stays.
+	Accounts *[]DeclaredAccount `json:"accounts,omitempty"`
+
+	// Clients Of the organisation itself.
+	Clients *[]DeclaredClient `json:"clients,omitempty"`
+
+	// Grants Which products it may use where.
+	Grants *[]DeclaredGrant `json:"grants,omitempty"`
+
+	// ID Example: o-4f7k2m9q1x8z3c6v5b0n
+	ID *OrganisationID `json:"id,omitempty"`
+
+	// Name Visible text without control characters.
+	Name  *Name  `json:"name,omitempty"`
+	State *State `json:"state,omitempty"`
+}
+
+// DeclaredProduct defines model for DeclaredProduct.
+type DeclaredProduct struct {
+	Description *string `json:"description,omitempty"`
+
+	// Key Example: auth
+	Key ProductKey `json:"key"`
+
+	// Name Visible text without control characters.
+	Name        Name                 `json:"name"`
+	Permissions *[]ProductPermission `json:"permissions,omitempty"`
+
+	// Prefix Path on the API domain.
+	//
+	// Example: /auth/rest
+	Prefix string `json:"prefix"`
+
+	// ProductionAccess For every organisation, or for those that it was given to.
+	ProductionAccess *Access  `json:"production_access,omitempty"`
+	Routes           *[]Route `json:"routes,omitempty"`
+
+	// SandboxAccess For every organisation, or for those that it was given to.
+	SandboxAccess *Access `json:"sandbox_access,omitempty"`
+
+	// Upstreams Where calls go, by environment; without one the product is unknown there.
+	Upstreams  *Upstreams  `json:"upstreams,omitempty"`
+	Visibility *Visibility `json:"visibility,omitempty"`
+}
+
 // Environment defines model for Environment.
 type Environment string
 
@@ -588,6 +735,40 @@ type PermissionList struct {
 	// Next The cursor of the next page; absent on the last one.
 	Next *Next `json:"next,omitempty"`
 }
+
+// Plan defines model for Plan.
+type Plan struct {
+	Steps []PlannedStep `json:"steps"`
+}
+
+// PlannedField Before and after; absent where there is nothing.
+type PlannedField struct {
+	After  interface{} `json:"after,omitempty"`
+	Before interface{} `json:"before,omitempty"`
+	Name   string      `json:"name"`
+}
+
+// PlannedStep defines model for PlannedStep.
+type PlannedStep struct {
+	// Account The name of the account that owns it.
+	Account *string           `json:"account,omitempty"`
+	Action  PlannedStepAction `json:"action"`
+	Fields  []PlannedField    `json:"fields"`
+
+	// ID Absent from plans of what is new.
+	ID   *string         `json:"id,omitempty"`
+	Kind PlannedStepKind `json:"kind"`
+	Name string          `json:"name"`
+
+	// Organisation The name of the organisation in which it is.
+	Organisation *string `json:"organisation,omitempty"`
+}
+
+// PlannedStepAction defines model for PlannedStep.Action.
+type PlannedStepAction string
+
+// PlannedStepKind defines model for PlannedStep.Kind.
+type PlannedStepKind string
 
 // Problem A problem document (RFC 9457).
 type Problem struct {
@@ -903,6 +1084,9 @@ type PermissionInPath = PermissionKey
 // ProductInPath Example: auth
 type ProductInPath = ProductKey
 
+// Prune defines model for Prune.
+type Prune = bool
+
 // SecretInPath Example: k3f9x2m7q1z8
 type SecretInPath = SecretID
 
@@ -1069,6 +1253,33 @@ type CreateSecretParams struct {
 type RotateSecretParams struct {
 	// IdempotencyKey A value of your own, such as a UUID; with it the request may be repeated for 24 hours.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// ExportDeclarationParams defines parameters for ExportDeclaration.
+type ExportDeclarationParams struct {
+	// OrganisationID The organisation in which to act. Clients of the operator name it; others may leave it out.
+	OrganisationID *OrganisationInQuery `form:"organisation_id,omitempty" json:"organisation_id,omitempty"`
+}
+
+// ApplyDeclarationParams defines parameters for ApplyDeclaration.
+type ApplyDeclarationParams struct {
+	// OrganisationID The organisation in which to act. Clients of the operator name it; others may leave it out.
+	OrganisationID *OrganisationInQuery `form:"organisation_id,omitempty" json:"organisation_id,omitempty"`
+
+	// Prune Delete clients and withdraw product grants that a list of the declaration leaves out.
+	Prune *Prune `form:"prune,omitempty" json:"prune,omitempty"`
+
+	// IfMatch Make the changes only if they are those of this plan still.
+	IfMatch *string `json:"If-Match,omitempty"`
+}
+
+// PlanDeclarationParams defines parameters for PlanDeclaration.
+type PlanDeclarationParams struct {
+	// OrganisationID The organisation in which to act. Clients of the operator name it; others may leave it out.
+	OrganisationID *OrganisationInQuery `form:"organisation_id,omitempty" json:"organisation_id,omitempty"`
+
+	// Prune Delete clients and withdraw product grants that a list of the declaration leaves out.
+	Prune *Prune `form:"prune,omitempty" json:"prune,omitempty"`
 }
 
 // ListNodesParams defines parameters for ListNodes.
@@ -1247,6 +1458,12 @@ type RevokeSecretJSONRequestBody = SecretRevocation
 
 // RotateSecretJSONRequestBody defines body for RotateSecret for application/json ContentType.
 type RotateSecretJSONRequestBody = SecretRotation
+
+// ApplyDeclarationJSONRequestBody defines body for ApplyDeclaration for application/json ContentType.
+type ApplyDeclarationJSONRequestBody = Declaration
+
+// PlanDeclarationJSONRequestBody defines body for PlanDeclaration for application/json ContentType.
+type PlanDeclarationJSONRequestBody = Declaration
 
 // CreateOrganisationJSONRequestBody defines body for CreateOrganisation for application/json ContentType.
 type CreateOrganisationJSONRequestBody = OrganisationCreation
@@ -1591,6 +1808,55 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /clients/{client_id}/secrets/{secret_id}/rotate (the `RotateSecret` operationId).
 	RotateSecret(ctx context.Context, clientID ClientInPath, secretID SecretInPath, params *RotateSecretParams, body RotateSecretJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ExportDeclaration Read all that can be declared
+	//
+	// Of the organisation, or for clients of the operator that name none, of everything: organisations with their
+	// product grants, accounts and clients, the operator's products and clients. Secrets are never part of it. Applied
+	// again as it is, it changes nothing.
+	//
+	// Corresponds with GET /declaration (the `ExportDeclaration` operationId).
+	ExportDeclaration(ctx context.Context, params *ExportDeclarationParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ApplyDeclarationWithBody Make what is declared to be so
+	//
+	// All of it or nothing, in one change. What the declaration leaves out stays as it is; a product is whole. Each step
+	// needs the permission that it needs alone. Of two at once, the second starts from what the first has made.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /declaration/apply (the `ApplyDeclaration` operationId).
+	ApplyDeclarationWithBody(ctx context.Context, params *ApplyDeclarationParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ApplyDeclaration Make what is declared to be so
+	//
+	// All of it or nothing, in one change. What the declaration leaves out stays as it is; a product is whole. Each step
+	// needs the permission that it needs alone. Of two at once, the second starts from what the first has made.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /declaration/apply (the `ApplyDeclaration` operationId).
+	ApplyDeclaration(ctx context.Context, params *ApplyDeclarationParams, body ApplyDeclarationJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PlanDeclarationWithBody Find out what a declaration would change
+	//
+	// Makes every check that applying it makes, and changes nothing. The `ETag` of the answer names the plan: sent as
+	// `If-Match`, it makes sure that just that is applied.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /declaration/plan (the `PlanDeclaration` operationId).
+	PlanDeclarationWithBody(ctx context.Context, params *PlanDeclarationParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PlanDeclaration Find out what a declaration would change
+	//
+	// Makes every check that applying it makes, and changes nothing. The `ETag` of the answer names the plan: sent as
+	// `If-Match`, it makes sure that just that is applied.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /declaration/plan (the `PlanDeclaration` operationId).
+	PlanDeclaration(ctx context.Context, params *PlanDeclarationParams, body PlanDeclarationJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListNodes List the servers and what is in force on them
 	//
@@ -2370,6 +2636,105 @@ func (c *Client) RotateSecretWithBody(ctx context.Context, clientID ClientInPath
 // Corresponds with POST /clients/{client_id}/secrets/{secret_id}/rotate (the `RotateSecret` operationId).
 func (c *Client) RotateSecret(ctx context.Context, clientID ClientInPath, secretID SecretInPath, params *RotateSecretParams, body RotateSecretJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewRotateSecretRequest(c.Server, clientID, secretID, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ExportDeclaration Read all that can be declared
+//
+// Of the organisation, or for clients of the operator that name none, of everything: organisations with their
+// product grants, accounts and clients, the operator's products and clients. Secrets are never part of it. Applied
+// again as it is, it changes nothing.
+//
+// Corresponds with GET /declaration (the `ExportDeclaration` operationId).
+func (c *Client) ExportDeclaration(ctx context.Context, params *ExportDeclarationParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewExportDeclarationRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ApplyDeclarationWithBody Make what is declared to be so
+//
+// All of it or nothing, in one change. What the declaration leaves out stays as it is; a product is whole. Each step
+// needs the permission that it needs alone. Of two at once, the second starts from what the first has made.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /declaration/apply (the `ApplyDeclaration` operationId).
+func (c *Client) ApplyDeclarationWithBody(ctx context.Context, params *ApplyDeclarationParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewApplyDeclarationRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ApplyDeclaration Make what is declared to be so
+//
+// All of it or nothing, in one change. What the declaration leaves out stays as it is; a product is whole. Each step
+// needs the permission that it needs alone. Of two at once, the second starts from what the first has made.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /declaration/apply (the `ApplyDeclaration` operationId).
+func (c *Client) ApplyDeclaration(ctx context.Context, params *ApplyDeclarationParams, body ApplyDeclarationJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewApplyDeclarationRequest(c.Server, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PlanDeclarationWithBody Find out what a declaration would change
+//
+// Makes every check that applying it makes, and changes nothing. The `ETag` of the answer names the plan: sent as
+// `If-Match`, it makes sure that just that is applied.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /declaration/plan (the `PlanDeclaration` operationId).
+func (c *Client) PlanDeclarationWithBody(ctx context.Context, params *PlanDeclarationParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPlanDeclarationRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PlanDeclaration Find out what a declaration would change
+//
+// Makes every check that applying it makes, and changes nothing. The `ETag` of the answer names the plan: sent as
+// `If-Match`, it makes sure that just that is applied.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /declaration/plan (the `PlanDeclaration` operationId).
+func (c *Client) PlanDeclaration(ctx context.Context, params *PlanDeclarationParams, body PlanDeclarationJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPlanDeclarationRequest(c.Server, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -4396,6 +4761,233 @@ func NewRotateSecretRequestWithBody(server string, clientID ClientInPath, secret
 	return req, nil
 }
 
+// NewExportDeclarationRequest constructs an http.Request for the ExportDeclaration method
+func NewExportDeclarationRequest(server string, params *ExportDeclarationParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/declaration")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.OrganisationID != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "organisation_id", *params.OrganisationID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewApplyDeclarationRequest calls the generic ApplyDeclaration builder with application/json body
+func NewApplyDeclarationRequest(server string, params *ApplyDeclarationParams, body ApplyDeclarationJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewApplyDeclarationRequestWithBody(server, params, "application/json", bodyReader)
+}
+
+// NewApplyDeclarationRequestWithBody constructs an http.Request for the ApplyDeclaration method, with any body, and a specified content type
+func NewApplyDeclarationRequestWithBody(server string, params *ApplyDeclarationParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/declaration/apply")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.OrganisationID != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "organisation_id", *params.OrganisationID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Prune != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "prune", *params.Prune, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewPlanDeclarationRequest calls the generic PlanDeclaration builder with application/json body
+func NewPlanDeclarationRequest(server string, params *PlanDeclarationParams, body PlanDeclarationJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewPlanDeclarationRequestWithBody(server, params, "application/json", bodyReader)
+}
+
+// NewPlanDeclarationRequestWithBody constructs an http.Request for the PlanDeclaration method, with any body, and a specified content type
+func NewPlanDeclarationRequestWithBody(server string, params *PlanDeclarationParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/declaration/plan")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.OrganisationID != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "organisation_id", *params.OrganisationID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Prune != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "prune", *params.Prune, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 // NewListNodesRequest constructs an http.Request for the ListNodes method
 func NewListNodesRequest(server string, params *ListNodesParams) (*http.Request, error) {
 	var err error
@@ -6212,6 +6804,57 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /clients/{client_id}/secrets/{secret_id}/rotate (the `RotateSecret` operationId).
 	RotateSecretWithResponse(ctx context.Context, clientID ClientInPath, secretID SecretInPath, params *RotateSecretParams, body RotateSecretJSONRequestBody, reqEditors ...RequestEditorFn) (*RotateSecretResponse, error)
 
+	// ExportDeclarationWithResponse Read all that can be declared
+	//
+	// Of the organisation, or for clients of the operator that name none, of everything: organisations with their
+	// product grants, accounts and clients, the operator's products and clients. Secrets are never part of it. Applied
+	// again as it is, it changes nothing.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /declaration (the `ExportDeclaration` operationId).
+	ExportDeclarationWithResponse(ctx context.Context, params *ExportDeclarationParams, reqEditors ...RequestEditorFn) (*ExportDeclarationResponse, error)
+
+	// ApplyDeclarationWithBodyWithResponse Make what is declared to be so
+	//
+	// All of it or nothing, in one change. What the declaration leaves out stays as it is; a product is whole. Each step
+	// needs the permission that it needs alone. Of two at once, the second starts from what the first has made.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /declaration/apply (the `ApplyDeclaration` operationId).
+	ApplyDeclarationWithBodyWithResponse(ctx context.Context, params *ApplyDeclarationParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ApplyDeclarationResponse, error)
+
+	// ApplyDeclarationWithResponse Make what is declared to be so
+	//
+	// All of it or nothing, in one change. What the declaration leaves out stays as it is; a product is whole. Each step
+	// needs the permission that it needs alone. Of two at once, the second starts from what the first has made.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /declaration/apply (the `ApplyDeclaration` operationId).
+	ApplyDeclarationWithResponse(ctx context.Context, params *ApplyDeclarationParams, body ApplyDeclarationJSONRequestBody, reqEditors ...RequestEditorFn) (*ApplyDeclarationResponse, error)
+
+	// PlanDeclarationWithBodyWithResponse Find out what a declaration would change
+	//
+	// Makes every check that applying it makes, and changes nothing. The `ETag` of the answer names the plan: sent as
+	// `If-Match`, it makes sure that just that is applied.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /declaration/plan (the `PlanDeclaration` operationId).
+	PlanDeclarationWithBodyWithResponse(ctx context.Context, params *PlanDeclarationParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PlanDeclarationResponse, error)
+
+	// PlanDeclarationWithResponse Find out what a declaration would change
+	//
+	// Makes every check that applying it makes, and changes nothing. The `ETag` of the answer names the plan: sent as
+	// `If-Match`, it makes sure that just that is applied.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /declaration/plan (the `PlanDeclaration` operationId).
+	PlanDeclarationWithResponse(ctx context.Context, params *PlanDeclarationParams, body PlanDeclarationJSONRequestBody, reqEditors ...RequestEditorFn) (*PlanDeclarationResponse, error)
+
 	// ListNodesWithResponse List the servers and what is in force on them
 	//
 	// After a revocation, ask without `revision`, and then with the one of the answer until `in_force` equals the
@@ -7675,6 +8318,164 @@ func (r RotateSecretResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r RotateSecretResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ExportDeclarationResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Declaration
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Refusal
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ExportDeclarationResponse) GetJSON200() *Declaration {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ExportDeclarationResponse) GetApplicationProblemJSONDefault() *Refusal {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ExportDeclarationResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ExportDeclarationResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ExportDeclarationResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ExportDeclarationResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ApplyDeclarationResponse200Headers the declared response headers of an HTTP 200 response for ApplyDeclaration
+type ApplyDeclarationResponse200Headers struct {
+	ETag string
+}
+
+type ApplyDeclarationResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Plan
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Refusal
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ApplyDeclarationResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ApplyDeclarationResponse) GetJSON200() *Plan {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ApplyDeclarationResponse) GetApplicationProblemJSONDefault() *Refusal {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ApplyDeclarationResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ApplyDeclarationResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ApplyDeclarationResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ApplyDeclarationResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// PlanDeclarationResponse200Headers the declared response headers of an HTTP 200 response for PlanDeclaration
+type PlanDeclarationResponse200Headers struct {
+	ETag string
+}
+
+type PlanDeclarationResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Plan
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Refusal
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *PlanDeclarationResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r PlanDeclarationResponse) GetJSON200() *Plan {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r PlanDeclarationResponse) GetApplicationProblemJSONDefault() *Refusal {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r PlanDeclarationResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PlanDeclarationResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PlanDeclarationResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PlanDeclarationResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -9392,6 +10193,87 @@ func (c *ClientWithResponses) RotateSecretWithResponse(ctx context.Context, clie
 	return ParseRotateSecretResponse(rsp)
 }
 
+// ExportDeclarationWithResponse Read all that can be declared
+//
+// Of the organisation, or for clients of the operator that name none, of everything: organisations with their
+// product grants, accounts and clients, the operator's products and clients. Secrets are never part of it. Applied
+// again as it is, it changes nothing.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /declaration (the `ExportDeclaration` operationId).
+func (c *ClientWithResponses) ExportDeclarationWithResponse(ctx context.Context, params *ExportDeclarationParams, reqEditors ...RequestEditorFn) (*ExportDeclarationResponse, error) {
+	rsp, err := c.ExportDeclaration(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseExportDeclarationResponse(rsp)
+}
+
+// ApplyDeclarationWithBodyWithResponse Make what is declared to be so
+//
+// All of it or nothing, in one change. What the declaration leaves out stays as it is; a product is whole. Each step
+// needs the permission that it needs alone. Of two at once, the second starts from what the first has made.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /declaration/apply (the `ApplyDeclaration` operationId).
+func (c *ClientWithResponses) ApplyDeclarationWithBodyWithResponse(ctx context.Context, params *ApplyDeclarationParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ApplyDeclarationResponse, error) {
+	rsp, err := c.ApplyDeclarationWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseApplyDeclarationResponse(rsp)
+}
+
+// ApplyDeclarationWithResponse Make what is declared to be so
+//
+// All of it or nothing, in one change. What the declaration leaves out stays as it is; a product is whole. Each step
+// needs the permission that it needs alone. Of two at once, the second starts from what the first has made.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /declaration/apply (the `ApplyDeclaration` operationId).
+func (c *ClientWithResponses) ApplyDeclarationWithResponse(ctx context.Context, params *ApplyDeclarationParams, body ApplyDeclarationJSONRequestBody, reqEditors ...RequestEditorFn) (*ApplyDeclarationResponse, error) {
+	rsp, err := c.ApplyDeclaration(ctx, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseApplyDeclarationResponse(rsp)
+}
+
+// PlanDeclarationWithBodyWithResponse Find out what a declaration would change
+//
+// Makes every check that applying it makes, and changes nothing. The `ETag` of the answer names the plan: sent as
+// `If-Match`, it makes sure that just that is applied.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /declaration/plan (the `PlanDeclaration` operationId).
+func (c *ClientWithResponses) PlanDeclarationWithBodyWithResponse(ctx context.Context, params *PlanDeclarationParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PlanDeclarationResponse, error) {
+	rsp, err := c.PlanDeclarationWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePlanDeclarationResponse(rsp)
+}
+
+// PlanDeclarationWithResponse Find out what a declaration would change
+//
+// Makes every check that applying it makes, and changes nothing. The `ETag` of the answer names the plan: sent as
+// `If-Match`, it makes sure that just that is applied.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /declaration/plan (the `PlanDeclaration` operationId).
+func (c *ClientWithResponses) PlanDeclarationWithResponse(ctx context.Context, params *PlanDeclarationParams, body PlanDeclarationJSONRequestBody, reqEditors ...RequestEditorFn) (*PlanDeclarationResponse, error) {
+	rsp, err := c.PlanDeclaration(ctx, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePlanDeclarationResponse(rsp)
+}
+
 // ListNodesWithResponse List the servers and what is in force on them
 //
 // After a revocation, ask without `revision`, and then with the one of the answer until `in_force` equals the
@@ -10744,6 +11626,131 @@ func ParseRotateSecretResponse(rsp *http.Response) (*RotateSecretResponse, error
 		}
 		response.ApplicationProblemJSONDefault = &dest
 
+	}
+
+	return response, nil
+}
+
+// ParseExportDeclarationResponse parses an HTTP response from a ExportDeclarationWithResponse call
+func ParseExportDeclarationResponse(rsp *http.Response) (*ExportDeclarationResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ExportDeclarationResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Declaration
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Refusal
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseApplyDeclarationResponse parses an HTTP response from a ApplyDeclarationWithResponse call
+func ParseApplyDeclarationResponse(rsp *http.Response) (*ApplyDeclarationResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ApplyDeclarationResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Plan
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Refusal
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ApplyDeclarationResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParsePlanDeclarationResponse parses an HTTP response from a PlanDeclarationWithResponse call
+func ParsePlanDeclarationResponse(rsp *http.Response) (*PlanDeclarationResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PlanDeclarationResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Plan
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Refusal
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers PlanDeclarationResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers200 = &headers
 	}
 
 	return response, nil

@@ -145,7 +145,7 @@ func (f *field) Type() string {
 	case s.Format == "date-time":
 		return "time"
 	case s.Type == "integer":
-		return "seconds"
+		return "number"
 	case len(s.Enum) > 0 && len(s.Enum) < 5:
 		return strings.Join(s.Enum, "|")
 	}

@@ -151,6 +151,11 @@ var nouns = []noun{
 		},
 	},
 	{
+		name: "node", short: "The servers, and what is in force on them",
+		id: []string{"name"}, columns: []string{"name", "version", "revision", "in_force", "silent", "started_at", "heard_at", "stops_by"},
+		verbs: []verb{{name: "list", operation: "listNodes"}},
+	},
+	{
 		name: "audit", short: "The audit log: who changed what",
 		id: []string{"seq"}, columns: []string{"seq", "at", "action", "subject", "actor", "address"},
 		verbs: []verb{

@@ -38,6 +38,8 @@ product.read        x x x x x x  x x x
 audit.read          x . . . x .  x . x
 webhook.read        x . . . x .  x . x
 webhook.write       x . . . . .  x . .
+declaration.read    x . . . . .  x . .
+declaration.write   x . . . . .  x . .
 organisation.create . . . . . .  x . .
 suspension.write    . . . . . .  x . .
 product.write       . . . . . .  x . .

@@ -28,6 +28,8 @@ const (
 	AuditRead         Ability = "audit.read"
 	WebhookRead       Ability = "webhook.read"
 	WebhookWrite      Ability = "webhook.write" // with audit.read: it hands out the audit log
+	DeclarationRead   Ability = "declaration.read"
+	DeclarationWrite  Ability = "declaration.write" // see what it changes; each change needs its own ability too
 
 	// The operator's alone.
 	OrganisationCreate Ability = "organisation.create"
@@ -50,7 +52,7 @@ func customerAbilities() []Ability {
 	return []Ability{
 		OrganisationRead, OrganisationWrite, AccountRead, AccountWrite, MemberRead, MemberWrite,
 		ClientRead, ClientWrite, ClientDisable, SecretWrite, PermissionWrite,
-		CallRead, CallTry, ProductRead, AuditRead, WebhookRead, WebhookWrite,
+		CallRead, CallTry, ProductRead, AuditRead, WebhookRead, WebhookWrite, DeclarationRead, DeclarationWrite,
 	}
 }
 

@@ -92,6 +92,15 @@ type ServerInterface interface {
 	// RotateSecret Replace a secret
 	// (POST /clients/{client_id}/secrets/{secret_id}/rotate)
 	RotateSecret(w http.ResponseWriter, r *http.Request, clientID ClientInPath, secretID SecretInPath, params RotateSecretParams)
+	// ExportDeclaration Read all that can be declared
+	// (GET /declaration)
+	ExportDeclaration(w http.ResponseWriter, r *http.Request, params ExportDeclarationParams)
+	// ApplyDeclaration Make what is declared to be so
+	// (POST /declaration/apply)
+	ApplyDeclaration(w http.ResponseWriter, r *http.Request, params ApplyDeclarationParams)
+	// PlanDeclaration Find out what a declaration would change
+	// (POST /declaration/plan)
+	PlanDeclaration(w http.ResponseWriter, r *http.Request, params PlanDeclarationParams)
 	// ListNodes List the servers and what is in force on them
 	// (GET /nodes)
 	ListNodes(w http.ResponseWriter, r *http.Request, params ListNodesParams)
@@ -1453,6 +1462,152 @@ func (siw *ServerInterfaceWrapper) RotateSecret(w http.ResponseWriter, r *http.R
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.RotateSecret(w, r, clientID, secretID, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ExportDeclaration operation middleware
+func (siw *ServerInterfaceWrapper) ExportDeclaration(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ExportDeclarationParams
+
+	// ------------- Optional query parameter "organisation_id" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "organisation_id", r.URL.Query(), &params.OrganisationID, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "organisation_id"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "organisation_id", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ExportDeclaration(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ApplyDeclaration operation middleware
+func (siw *ServerInterfaceWrapper) ApplyDeclaration(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ApplyDeclarationParams
+
+	// ------------- Optional query parameter "organisation_id" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "organisation_id", r.URL.Query(), &params.OrganisationID, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "organisation_id"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "organisation_id", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "prune" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "prune", r.URL.Query(), &params.Prune, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "prune"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "prune", Err: err})
+		}
+		return
+	}
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch string
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "If-Match", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "If-Match", Err: err})
+			return
+		}
+
+		params.IfMatch = &IfMatch
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ApplyDeclaration(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// PlanDeclaration operation middleware
+func (siw *ServerInterfaceWrapper) PlanDeclaration(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params PlanDeclarationParams
+
+	// ------------- Optional query parameter "organisation_id" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "organisation_id", r.URL.Query(), &params.OrganisationID, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "organisation_id"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "organisation_id", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "prune" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "prune", r.URL.Query(), &params.Prune, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "prune"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "prune", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.PlanDeclaration(w, r, params)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -2841,6 +2996,9 @@ func HandlerWithOptions(si ServerInterface, options StdHTTPServerOptions) http.H
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/signing-keys/{kid}/withdraw", wrapper.WithdrawSigningKey)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/audit-records", wrapper.ListAuditRecords)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/nodes", wrapper.ListNodes)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/declaration", wrapper.ExportDeclaration)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/declaration/plan", wrapper.PlanDeclaration)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/declaration/apply", wrapper.ApplyDeclaration)
 
 	return m
 }
@@ -3871,6 +4029,141 @@ type RotateSecretdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response RotateSecretdefaultApplicationProblemPlusJSONResponse) VisitRotateSecretResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportDeclarationRequestObject struct {
+	Params ExportDeclarationParams
+}
+
+type ExportDeclarationResponseObject interface {
+	VisitExportDeclarationResponse(w http.ResponseWriter) error
+}
+
+type ExportDeclaration200JSONResponse Declaration
+
+func (response ExportDeclaration200JSONResponse) VisitExportDeclarationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportDeclarationdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ExportDeclarationdefaultApplicationProblemPlusJSONResponse) VisitExportDeclarationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ApplyDeclarationRequestObject struct {
+	Params ApplyDeclarationParams
+	Body   *ApplyDeclarationJSONRequestBody
+}
+
+type ApplyDeclarationResponseObject interface {
+	VisitApplyDeclarationResponse(w http.ResponseWriter) error
+}
+
+type ApplyDeclaration200ResponseHeaders struct {
+	ETag string
+}
+
+type ApplyDeclaration200JSONResponse struct {
+	Body    Plan
+	Headers ApplyDeclaration200ResponseHeaders
+}
+
+func (response ApplyDeclaration200JSONResponse) VisitApplyDeclarationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ApplyDeclarationdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ApplyDeclarationdefaultApplicationProblemPlusJSONResponse) VisitApplyDeclarationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PlanDeclarationRequestObject struct {
+	Params PlanDeclarationParams
+	Body   *PlanDeclarationJSONRequestBody
+}
+
+type PlanDeclarationResponseObject interface {
+	VisitPlanDeclarationResponse(w http.ResponseWriter) error
+}
+
+type PlanDeclaration200ResponseHeaders struct {
+	ETag string
+}
+
+type PlanDeclaration200JSONResponse struct {
+	Body    Plan
+	Headers PlanDeclaration200ResponseHeaders
+}
+
+func (response PlanDeclaration200JSONResponse) VisitPlanDeclarationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PlanDeclarationdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response PlanDeclarationdefaultApplicationProblemPlusJSONResponse) VisitPlanDeclarationResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -4996,6 +5289,15 @@ type StrictServerInterface interface {
 	// RotateSecret Replace a secret
 	// (POST /clients/{client_id}/secrets/{secret_id}/rotate)
 	RotateSecret(ctx context.Context, request RotateSecretRequestObject) (RotateSecretResponseObject, error)
+	// ExportDeclaration Read all that can be declared
+	// (GET /declaration)
+	ExportDeclaration(ctx context.Context, request ExportDeclarationRequestObject) (ExportDeclarationResponseObject, error)
+	// ApplyDeclaration Make what is declared to be so
+	// (POST /declaration/apply)
+	ApplyDeclaration(ctx context.Context, request ApplyDeclarationRequestObject) (ApplyDeclarationResponseObject, error)
+	// PlanDeclaration Find out what a declaration would change
+	// (POST /declaration/plan)
+	PlanDeclaration(ctx context.Context, request PlanDeclarationRequestObject) (PlanDeclarationResponseObject, error)
 	// ListNodes List the servers and what is in force on them
 	// (GET /nodes)
 	ListNodes(ctx context.Context, request ListNodesRequestObject) (ListNodesResponseObject, error)
@@ -5805,6 +6107,98 @@ func (sh *strictHandler) RotateSecret(w http.ResponseWriter, r *http.Request, cl
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(RotateSecretResponseObject); ok {
 		if err := validResponse.VisitRotateSecretResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ExportDeclaration operation middleware
+func (sh *strictHandler) ExportDeclaration(w http.ResponseWriter, r *http.Request, params ExportDeclarationParams) {
+	var request ExportDeclarationRequestObject
+
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ExportDeclaration(ctx, request.(ExportDeclarationRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ExportDeclaration")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ExportDeclarationResponseObject); ok {
+		if err := validResponse.VisitExportDeclarationResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ApplyDeclaration operation middleware
+func (sh *strictHandler) ApplyDeclaration(w http.ResponseWriter, r *http.Request, params ApplyDeclarationParams) {
+	var request ApplyDeclarationRequestObject
+
+	request.Params = params
+
+	var body ApplyDeclarationJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ApplyDeclaration(ctx, request.(ApplyDeclarationRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ApplyDeclaration")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ApplyDeclarationResponseObject); ok {
+		if err := validResponse.VisitApplyDeclarationResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// PlanDeclaration operation middleware
+func (sh *strictHandler) PlanDeclaration(w http.ResponseWriter, r *http.Request, params PlanDeclarationParams) {
+	var request PlanDeclarationRequestObject
+
+	request.Params = params
+
+	var body PlanDeclarationJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.PlanDeclaration(ctx, request.(PlanDeclarationRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PlanDeclaration")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(PlanDeclarationResponseObject); ok {
+		if err := validResponse.VisitPlanDeclarationResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -42,6 +43,35 @@ func (p *platform) populate(t testing.TB) {
 		if err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// What 1,000 new clients in one declaration take, as a caller sees it.
+const (
+	declaredClients = 1_000
+	slowestApply    = 10 * time.Second
+)
+
+// BenchmarkApply fails when the declaration takes longer than the
+// floor. `make bench` runs it.
+func BenchmarkApply(b *testing.B) {
+	for _, engine := range sqldbtest.Engines() {
+		b.Run(engine, func(b *testing.B) {
+			p := start(b, engine)
+			by := p.caller(b, p.Organisation, "", "management.declaration.write", "management.client.write", "management.permission.write")
+			for round := 0; b.Loop(); round++ {
+				var clients []string
+				for n := range declaredClients {
+					clients = append(clients, fmt.Sprintf(`{"name":"%d of round %d","permissions":["auth.sessions.create","auth.sessions.read"]}`, n, round))
+				}
+				body := fmt.Sprintf(`{"organisations":[{"id":"%s","accounts":[{"id":"%s","clients":[%s]}]}]}`, p.Organisation, p.Sandbox, strings.Join(clients, ","))
+				began := time.Now()
+				p.do(b, by, http.MethodPost, "/declaration/apply", body).has(b, "apply", http.StatusOK, "")
+				if took := time.Since(began); took > slowestApply {
+					b.Errorf("%d clients took %s, want %s", declaredClients, took, slowestApply)
+				}
+			}
+		})
 	}
 }
 

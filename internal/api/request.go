@@ -20,11 +20,14 @@ import (
 	"github.com/doorward/doorward/internal/registry"
 )
 
-// Longest bodies: a product's definition can be large, nothing else is.
+// Longest bodies.
 const (
 	maxBody       = 64 << 10
-	maxDefinition = 4 << 20
+	maxDefinition = 4 << 20 // of what can be large: see largeBodies
 )
+
+// largeBodies are the operations that take definitions of products.
+var largeBodies = []string{"putProduct", "planDeclaration", "applyDeclaration"}
 
 // checkQuery refuses parameters that the operation does not know, which would
 // otherwise pass as a filter that is not there, and those that come twice.
@@ -56,7 +59,7 @@ func (c *call) readBody(w http.ResponseWriter, o *operation) error {
 		return nil
 	}
 	limit := int64(maxBody)
-	if o.ID == "putProduct" {
+	if slices.Contains(largeBodies, o.ID) {
 		limit = maxDefinition
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, c.request.Body, limit))

@@ -133,7 +133,7 @@ func (c *change) livePermission(ctx context.Context, key string) (*Definition, P
 	if validPermissionKey(key) != nil {
 		return nil, Permission{}, unknown
 	}
-	product, err := loadDefinition(ctx, c.tx, productOf(key))
+	product, err := c.definition(ctx, productOf(key))
 	if fault.KindOf(err) == fault.NotFound {
 		return nil, Permission{}, unknown
 	}

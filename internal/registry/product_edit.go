@@ -131,6 +131,7 @@ func (c *change) putVersion(ctx context.Context, d *Definition, source Source, v
 		return err
 	}
 	c.tx.Changed(journal.ProductsChanged, "")
+	delete(c.live, d.Key)
 	return c.exec(ctx, `INSERT INTO product_version (product, version, definition, created_at) VALUES ($1, $2, $3, $4)`,
 		d.Key, version, string(text), c.Now().UnixMicro())
 }
@@ -192,9 +193,18 @@ func isGranted(ctx context.Context, tx *sqldb.Tx, organisation id.Organisation, 
 	return exists(ctx, tx, `SELECT EXISTS (SELECT 1 FROM product_grant WHERE organisation_id = $1 AND product = $2 AND environment = $3)`, organisation, product, environment)
 }
 
-func loadDefinition(ctx context.Context, tx *sqldb.Tx, key string) (*Definition, error) {
-	p, err := loadProduct(ctx, tx, key)
-	return &p.Definition, err
+// definition is the live one of a product, read once for all edits of a
+// transaction: it can be large.
+func (c *change) definition(ctx context.Context, key string) (*Definition, error) {
+	if d := c.live[key]; d != nil {
+		return d, nil
+	}
+	p, err := loadProduct(ctx, c.tx, key)
+	if err != nil {
+		return nil, err
+	}
+	c.live[key] = &p.Definition
+	return &p.Definition, nil
 }
 
 const liveProducts = `SELECT p.source, p.version, v.definition FROM product p JOIN product_version v ON v.product = p.key AND v.version = p.version`

@@ -76,9 +76,17 @@ type change struct {
 	*Registry
 	tx      *sqldb.Tx
 	by      actor.Actor
+	live    map[string]*Definition // read in this transaction already
 	event   journal.Event
 	before  any
 	refused Edit // nil: it was made
+}
+
+// placed is an edit with the actor where it is made.
+type placed struct {
+	by    actor.Actor
+	edit  Edit
+	about string // said before what is wrong with it; may be empty
 }
 
 // Apply makes all edits or none. An edit of another organisation's object is
@@ -86,25 +94,39 @@ type change struct {
 // a version that is no longer current fault.Conflict. That a person or API
 // client was not allowed to is recorded.
 func (r *Registry) Apply(ctx context.Context, by actor.Actor, edits ...Edit) error {
-	var last *change
-	err := r.DB.Update(ctx, func(tx *sqldb.Tx) error {
+	here := make([]placed, len(edits))
+	for i, edit := range edits {
+		here[i] = placed{by: by, edit: edit}
+	}
+	last, err := r.perform(ctx, by, false, func(context.Context, *sqldb.Tx) ([]placed, error) { return here, nil })
+	if err != nil && last != nil && last.refused != nil {
+		return r.recordRefusal(ctx, last, err)
+	}
+	return err
+}
+
+// errTakenBack is what becomes of a dry run.
+var errTakenBack = errors.New("a dry run was taken back")
+
+// perform makes the edits that decide finds, in the transaction in which it finds
+// them; a dry run takes them back with errTakenBack. It returns the last one
+// that was begun.
+func (r *Registry) perform(ctx context.Context, by actor.Actor, dry bool, decide func(context.Context, *sqldb.Tx) ([]placed, error)) (last *change, err error) {
+	err = r.DB.Update(ctx, func(tx *sqldb.Tx) error {
 		last = nil
 		if err := r.recall(ctx, tx, by); err != nil {
 			return err
 		}
-		for i, edit := range edits {
-			c := &change{Registry: r, tx: tx, by: by}
+		edits, err := decide(ctx, tx)
+		if err != nil {
+			return err
+		}
+		live := map[string]*Definition{}
+		for i, e := range edits {
+			c := &change{Registry: r, tx: tx, by: e.by, live: live}
 			last = c
-			if err := edit.apply(ctx, c); err != nil {
-				c.refused = edit
-				return err
-			}
-			c.event.Content = struct {
-				Edit   Edit `json:"edit"`
-				Before any  `json:"before,omitempty"`
-			}{edit, c.before}
-			if err := r.log.Append(ctx, tx, by, c.event); err != nil {
-				return fault.Errorf(fault.Unavailable, "the change cannot be recorded, so it was not made; try again shortly: %w", err)
+			if err := c.perform(ctx, e.edit); err != nil {
+				return about(e.about, err)
 			}
 			if i == 0 {
 				if err := r.remember(ctx, tx, by, c.event.Subject); err != nil {
@@ -112,12 +134,36 @@ func (r *Registry) Apply(ctx context.Context, by actor.Actor, edits ...Edit) err
 				}
 			}
 		}
+		if dry {
+			return errTakenBack
+		}
 		return nil
 	})
-	if err != nil && last != nil && last.refused != nil {
-		return r.recordRefusal(ctx, last, err)
+	return last, err
+}
+
+// perform makes one edit and records it.
+func (c *change) perform(ctx context.Context, edit Edit) error {
+	if err := edit.apply(ctx, c); err != nil {
+		c.refused = edit
+		return err
 	}
-	return err
+	c.event.Content = struct {
+		Edit   Edit `json:"edit"`
+		Before any  `json:"before,omitempty"`
+	}{edit, c.before}
+	if err := c.log.Append(ctx, c.tx, c.by, c.event); err != nil {
+		return fault.Errorf(fault.Unavailable, "the change cannot be recorded, so it was not made; try again shortly: %w", err)
+	}
+	return nil
+}
+
+// about puts what an answer is about before it.
+func about(what string, err error) error {
+	if what == "" || fault.KindOf(err) == fault.Internal {
+		return err
+	}
+	return fault.Errorf(fault.KindOf(err), "%s: %w", what, err)
 }
 
 // says sets what the audit log will hold of the edit.
