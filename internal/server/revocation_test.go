@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/doorward/doorward/internal/registry"
-	"github.com/doorward/doorward/internal/server"
 	"github.com/doorward/doorward/internal/servertest"
 	"github.com/doorward/doorward/internal/sqldb/sqldbtest"
 )
@@ -16,11 +15,7 @@ func onEngines(t *testing.T, test func(t *testing.T, p *servertest.Platform)) {
 	t.Helper()
 	for _, engine := range sqldbtest.Engines() {
 		t.Run(engine, func(t *testing.T) {
-			databaseURL := sqldbtest.URL(t, engine)
-			if err := server.Migrate(t.Context(), databaseURL); err != nil {
-				t.Fatal(err)
-			}
-			test(t, servertest.Start(t, func(c *server.Config) { c.Database = databaseURL }))
+			test(t, servertest.Start(t, servertest.On(sqldbtest.Migrated(t, engine))))
 		})
 	}
 }

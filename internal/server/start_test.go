@@ -3,7 +3,6 @@ package server_test
 import (
 	"bytes"
 	"crypto/rand"
-	"database/sql"
 	"log/slog"
 	"net/http"
 	"os"
@@ -44,10 +43,7 @@ func opens(t *testing.T, c server.Config) error {
 func TestKEY08_aWrongKeyEncryptionKeyStopsTheStart(t *testing.T) {
 	for _, engine := range sqldbtest.Engines() {
 		t.Run(engine, func(t *testing.T) {
-			databaseURL := sqldbtest.URL(t, engine)
-			if err := server.Migrate(t.Context(), databaseURL); err != nil {
-				t.Fatal(err)
-			}
+			databaseURL := sqldbtest.Migrated(t, engine)
 			good := configuration(t, databaseURL)
 			if err := opens(t, good); err != nil {
 				t.Fatal(err)
@@ -174,24 +170,17 @@ func TestASecondServerOnADatabaseFileIsRefused(t *testing.T) {
 	})
 }
 
-// onPostgres runs a test when the environment asks for PostgreSQL.
-func onPostgres(t *testing.T, test func(t *testing.T, databaseURL string)) {
+// onPostgres runs a test when the environment asks for PostgreSQL, on a fresh
+// database.
+func onPostgres(t *testing.T, fresh func(testing.TB, string) string, test func(t *testing.T, databaseURL string)) {
 	t.Helper()
 	if slices.Contains(sqldbtest.Engines(), "postgres") {
-		t.Run("postgres", func(t *testing.T) { test(t, sqldbtest.URL(t, "postgres")) })
+		t.Run("postgres", func(t *testing.T) { test(t, fresh(t, "postgres")) })
 	}
 }
 
 func TestServingAPostgresWithoutItsSchemaNamesMigrate(t *testing.T) {
-	onPostgres(t, func(t *testing.T, databaseURL string) {
-		db, err := sql.Open("pgx", databaseURL)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer db.Close()
-		if _, err := db.ExecContext(t.Context(), `DROP SCHEMA public CASCADE; CREATE SCHEMA public`); err != nil {
-			t.Fatal(err)
-		}
+	onPostgres(t, sqldbtest.URL, func(t *testing.T, databaseURL string) {
 		c := configuration(t, databaseURL)
 		if err := opens(t, c); err == nil || !strings.Contains(err.Error(), "doorward migrate") {
 			t.Errorf("err = %v, want one that names doorward migrate", err)
@@ -208,7 +197,7 @@ func TestServingAPostgresWithoutItsSchemaNamesMigrate(t *testing.T) {
 }
 
 func TestTwoNodesOnOnePostgresWorkAsOne(t *testing.T) {
-	onPostgres(t, func(t *testing.T, databaseURL string) {
+	onPostgres(t, sqldbtest.Migrated, func(t *testing.T, databaseURL string) {
 		first := servertest.Start(t, func(c *server.Config) { c.Database = databaseURL })
 		second := servertest.Start(t, func(c *server.Config) {
 			c.Database, c.PublicURL, c.KeyEncryptionKey, c.Products = databaseURL, first.Config.PublicURL, first.Config.KeyEncryptionKey, first.Config.Products

@@ -8,6 +8,7 @@ import (
 	"github.com/doorward/doorward/internal/registry"
 	"github.com/doorward/doorward/internal/server"
 	"github.com/doorward/doorward/internal/servertest"
+	"github.com/doorward/doorward/internal/sqldb/sqldbtest"
 	"github.com/doorward/doorward/internal/usage"
 )
 
@@ -103,7 +104,7 @@ func follow(t *testing.T, p *servertest.Platform, c servertest.Client, want int)
 }
 
 func TestAWatchHoldsOnEveryNode(t *testing.T) {
-	onPostgres(t, func(t *testing.T, databaseURL string) {
+	onPostgres(t, sqldbtest.Migrated, func(t *testing.T, databaseURL string) {
 		first := servertest.Start(t, servertest.On(databaseURL))
 		second := servertest.Start(t, func(c *server.Config) {
 			c.Database, c.PublicURL, c.KeyEncryptionKey, c.Products = databaseURL, first.Config.PublicURL, first.Config.KeyEncryptionKey, first.Config.Products

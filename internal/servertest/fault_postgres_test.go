@@ -109,7 +109,7 @@ func withPostgres(t *testing.T, test func(t *testing.T, database *url.URL)) {
 	if !slices.Contains(sqldbtest.Engines(), "postgres") {
 		return
 	}
-	database, err := url.Parse(sqldbtest.URL(t, "postgres"))
+	database, err := url.Parse(sqldbtest.Migrated(t, "postgres"))
 	if err != nil {
 		t.Fatal(err)
 	}

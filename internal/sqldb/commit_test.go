@@ -103,7 +103,7 @@ func TestAConnectionLostDuringCommitNeitherLosesNorRepeatsTheChange(t *testing.T
 			"after the server committed it": {true, 1},
 		} {
 			t.Run(name, func(t *testing.T) {
-				direct := sqldbtest.URL(t, engine)
+				direct := sqldbtest.Migrated(t, engine)
 				u, err := url.Parse(direct)
 				if err != nil {
 					t.Fatal(err)

@@ -154,7 +154,7 @@ func TestSTO05_migrationKilledAfterAnyStatementIsCompletedByTheNext(t *testing.T
 	for _, engine := range sqldbtest.Engines() {
 		t.Run(engine, func(t *testing.T) {
 			t.Parallel()
-			url := emptyURL(t, engine)
+			url := sqldbtest.URL(t, engine)
 			want := schema(t, sqldbtest.Open(t, url))
 			for after := range count + 1 {
 				t.Run(fmt.Sprintf("STO-05 after %d statements", after), func(t *testing.T) {
@@ -217,16 +217,6 @@ func cutMigration(t *testing.T, url string, after int) {
 	// The server releases the lock of the session at the session's end, which
 	// is after the client heard of it; waiting here spares the next a retry.
 	execute(t, url, fmt.Sprintf(`SELECT pg_advisory_lock(%d)`, lock.DefaultLockID))
-}
-
-// emptyURL is a database without a schema.
-func emptyURL(t *testing.T, engine string) string {
-	t.Helper()
-	url := sqldbtest.URL(t, engine)
-	if engine == "postgres" {
-		empty(t, url)
-	}
-	return url
 }
 
 func empty(t *testing.T, url string) {

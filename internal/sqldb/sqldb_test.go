@@ -180,7 +180,7 @@ func TestNotifyReachesAnotherProcess(t *testing.T) {
 			continue // SQLite has no notifications: other processes are found by the poll
 		}
 		t.Run(engine, func(t *testing.T) {
-			url := sqldbtest.URL(t, engine)
+			url := sqldbtest.Migrated(t, engine)
 			one, two := sqldbtest.Open(t, url), sqldbtest.Open(t, url)
 			ctx, cancel := context.WithCancel(t.Context())
 			changed, stop := one.Watch()

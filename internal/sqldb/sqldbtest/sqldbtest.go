@@ -6,17 +6,12 @@ package sqldbtest
 
 import (
 	"context"
-	"crypto/rand"
-	"database/sql"
 	"errors"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
-
-	_ "github.com/jackc/pgx/v5/stdlib" // registers the driver "pgx"
 
 	"github.com/doorward/doorward/internal/sqldb"
 )
@@ -44,7 +39,8 @@ func Engines() []string {
 	return []string{"sqlite", "postgres"}
 }
 
-// Open opens and migrates the database at that URL and closes it with the test.
+// Open opens the database at that URL, migrates it unless it is already, and
+// closes it with the test.
 func Open(t testing.TB, databaseURL string) *sqldb.DB {
 	t.Helper()
 	db, err := sqldb.Open(t.Context(), sqldb.Config{URL: databaseURL})
@@ -52,39 +48,43 @@ func Open(t testing.TB, databaseURL string) *sqldb.DB {
 		t.Fatalf("open the test database: %v", err)
 	}
 	t.Cleanup(func() { _ = db.Close() })
+	if db.CheckSchema(t.Context()) == nil {
+		return db
+	}
 	if err := db.Migrate(t.Context()); err != nil {
 		t.Fatalf("migrate the test database: %v", err)
 	}
 	return db
 }
 
-// URL returns the URL of a fresh database that is not migrated yet, or on
-// PostgreSQL may already be. It is removed with the test.
+// URL returns the URL of a fresh database that is not migrated. It is removed
+// with the test.
 func URL(t testing.TB, engine string) string {
 	t.Helper()
 	switch engine {
 	case "sqlite":
 		return "sqlite:" + filepath.Join(t.TempDir(), "doorward.db")
 	case "postgres":
-		return createPostgres(t)
+		return newPostgres(t)
 	}
 	t.Fatalf("ENGINES names %q: use sqlite and postgres", engine)
 	return ""
 }
 
-// Migrated returns the URL of a fresh database of this schema. It is removed with
-// the test.
+// Migrated returns the URL of a database of this schema that is as good as
+// fresh. It is the test's alone until it ends.
 func Migrated(t testing.TB, engine string) string {
 	t.Helper()
+	if engine == "postgres" {
+		return borrowPostgres(t)
+	}
 	databaseURL := URL(t, engine)
-	if path, ok := strings.CutPrefix(databaseURL, "sqlite:"); ok {
-		content, err := sqliteTemplate()
-		if err != nil {
-			t.Fatalf("migrate the template database: %v", err)
-		}
-		if err := os.WriteFile(path, content, 0o600); err != nil {
-			t.Fatal(err)
-		}
+	content, err := sqliteTemplate()
+	if err != nil {
+		t.Fatalf("migrate the template database: %v", err)
+	}
+	if err := os.WriteFile(strings.TrimPrefix(databaseURL, "sqlite:"), content, 0o600); err != nil {
+		t.Fatal(err)
 	}
 	return databaseURL
 }
@@ -107,66 +107,3 @@ var sqliteTemplate = sync.OnceValues(func() (content []byte, err error) {
 	}
 	return os.ReadFile(path) //nolint:gosec // G304: the file was made here
 })
-
-// postgresTemplate is the name of a migrated database that the others are copies
-// of.
-var postgresTemplate = sync.OnceValues(func() (string, error) {
-	name := databaseName()
-	ctx := context.Background()
-	err := maintain(ctx, `CREATE DATABASE `+name)
-	if err != nil {
-		return "", err
-	}
-	db, err := sqldb.Open(ctx, sqldb.Config{URL: urlOf(name), MaxConns: 1})
-	if err != nil {
-		return "", err
-	}
-	defer db.Close()
-	return name, db.Migrate(ctx)
-})
-
-var creating sync.Mutex // a template can be copied by one at a time
-
-func createPostgres(t testing.TB) string {
-	t.Helper()
-	if os.Getenv("DOORWARD_TEST_POSTGRES") == "" {
-		t.Fatal("no PostgreSQL for the tests: run them with `make test`, or with ENGINES=sqlite")
-	}
-	creating.Lock()
-	defer creating.Unlock()
-	from, err := postgresTemplate()
-	if err != nil {
-		t.Fatalf("create the template database: %v", err)
-	}
-	name := databaseName()
-	if err := maintain(t.Context(), `CREATE DATABASE `+name+` TEMPLATE `+from); err != nil {
-		t.Fatalf("create a test database: %v", err)
-	}
-	t.Cleanup(func() {
-		if err := maintain(context.WithoutCancel(t.Context()), `DROP DATABASE `+name+` WITH (FORCE)`); err != nil {
-			t.Errorf("drop the test database: %v", err)
-		}
-	})
-	return urlOf(name)
-}
-
-func databaseName() string { return "doorward_test_" + strings.ToLower(rand.Text()) }
-
-func urlOf(database string) string {
-	u, err := url.Parse(os.Getenv("DOORWARD_TEST_POSTGRES"))
-	if err != nil {
-		panic("DOORWARD_TEST_POSTGRES is no URL: " + err.Error())
-	}
-	u.Path = "/" + database
-	return u.String()
-}
-
-func maintain(ctx context.Context, statement string) error {
-	db, err := sql.Open("pgx", os.Getenv("DOORWARD_TEST_POSTGRES"))
-	if err != nil {
-		return err
-	}
-	defer db.Close()
-	_, err = db.ExecContext(ctx, statement)
-	return err
-}
