@@ -47,6 +47,7 @@ var floors = map[string]int{
 
 	"internal/clienttest":               2,
 	"internal/journal":                  2,
+	"internal/mail":                     2,
 	"internal/sqldb/sqldbtest":          2,
 	"internal/throttle":                 2,
 	"resourceserver/grpcguard":          2,

@@ -17,7 +17,7 @@ import (
 // tenantTables hold rows of organisations. A query of one says which
 // organisation it is about, or in its text why it is about any.
 var tenantTables = []string{
-	"account", "attempt", "audit", "client", "client_permission", "client_secret", "invitation", "last_use", "member", "member_role",
+	"account", "attempt", "audit", "client", "client_permission", "client_secret", "invitation", "last_use", "mail", "member", "member_role",
 	"organisation", "product_grant", "revoked_token", "watch", "webhook", "webhook_outbox",
 }
 

@@ -223,7 +223,7 @@ func peopleRows() []editRow {
 			return f.invite("i-newnewnewnewnewnew2e", "newer@example.com", actor.OrganisationAdmin)
 		}, inOrganisation, "x.....x..", "invitation.create", constant("i-newnewnewnewnewnew2e"), nil, nil},
 		{"ResendInvitation", func(f *fixture) registry.Edit {
-			return registry.ResendInvitation{Invitation: f.pendingA, Digest: secret.DigestOf(secret.NewPlaintext("new"))}
+			return registry.ResendInvitation{Invitation: f.pendingA, Token: secret.NewPlaintext("new")}
 		}, inOrganisation, "xx....x..", "invitation.resend", pending, nil, nil},
 		{"RevokeInvitation", func(f *fixture) registry.Edit { return registry.RevokeInvitation{Invitation: f.pendingA} },
 			inOrganisation, "xx....x..", "invitation.revoke", pending, nil, nil},

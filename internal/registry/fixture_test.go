@@ -2,6 +2,7 @@ package registry_test
 
 import (
 	"fmt"
+	"log/slog"
 	"maps"
 	"math/rand/v2"
 	"slices"
@@ -15,6 +16,7 @@ import (
 	"github.com/doorward/doorward/internal/actor"
 	"github.com/doorward/doorward/internal/fault"
 	"github.com/doorward/doorward/internal/id"
+	"github.com/doorward/doorward/internal/mail"
 	"github.com/doorward/doorward/internal/registry"
 	"github.com/doorward/doorward/internal/secret"
 	"github.com/doorward/doorward/internal/sqldb"
@@ -112,7 +114,9 @@ func newRegistry(t testing.TB, db *sqldb.DB, now func() time.Time, seed int) *re
 	if err != nil {
 		t.Fatal(err)
 	}
-	return registry.New(registry.Config{DB: db, Now: now, Rand: newSeeded(seed), Mint: mint, Sealer: sealer, IssuerPath: "/auth/open"})
+	random := newSeeded(seed)
+	outbox := mail.New(mail.Config{DB: db, Sealer: sealer, Now: now, Rand: random, Log: slog.New(slog.DiscardHandler), Dashboard: "https://dashboard.example.com"})
+	return registry.New(registry.Config{DB: db, Now: now, Rand: random, Mint: mint, Sealer: sealer, Mail: outbox, IssuerPath: "/auth/open"})
 }
 
 func newFixture(t testing.TB, db *sqldb.DB) *fixture {
@@ -173,7 +177,7 @@ func joins(person id.Person, role actor.Role) registry.AddMember {
 
 // invite is an invitation whose token is f.tokenA.
 func (f *fixture) invite(key id.Invitation, email string, roles ...actor.Role) registry.Invite {
-	e := registry.Invite{ID: key, Email: email, Digest: secret.DigestOf(f.tokenA)}
+	e := registry.Invite{ID: key, Email: email, Token: f.tokenA}
 	for _, role := range roles {
 		e.Roles = append(e.Roles, actor.RoleGrant{Role: role})
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/doorward/doorward/internal/actor"
 	"github.com/doorward/doorward/internal/fault"
 	"github.com/doorward/doorward/internal/id"
+	"github.com/doorward/doorward/internal/mail"
 	"github.com/doorward/doorward/internal/secret"
 	"github.com/doorward/doorward/internal/sqldb"
 )
@@ -57,21 +58,21 @@ func (i *Invitation) StateAt(now time.Time) InvitationState {
 	return i.State
 }
 
-// Invite offers the roles to whoever has the e-mail address and the token of
-// which Digest is. The actor needs to hold what it offers, now and when the
-// invitation is accepted.
+// Invite offers the roles to whoever has the e-mail address, by a mail with the
+// token, which nobody else gets to see: it proves the address. The actor needs to
+// hold what it offers, now and when the invitation is accepted.
 type Invite struct {
-	ID     id.Invitation     `json:"id"`
-	Email  string            `json:"email"`
-	Name   string            `json:"name,omitempty"`
-	Roles  []actor.RoleGrant `json:"roles"`
-	Digest secret.Digest     `json:"-"`
+	ID    id.Invitation     `json:"id"`
+	Email string            `json:"email"`
+	Name  string            `json:"name,omitempty"`
+	Roles []actor.RoleGrant `json:"roles"`
+	Token secret.Plaintext  `json:"-"`
 }
 
 func (e Invite) apply(ctx context.Context, c *change) error {
 	c.says("invitation.create", c.by.Organisation(), string(e.ID))
-	if _, ok := id.ParseInvitation(string(e.ID)); !ok || len(e.Digest) == 0 {
-		return fault.Errorf(fault.Invalid, "an invitation needs its id and the digest of its token")
+	if _, ok := id.ParseInvitation(string(e.ID)); !ok || e.Token.IsZero() {
+		return fault.Errorf(fault.Invalid, "an invitation needs its id and its token")
 	}
 	email, err := ParseEmail(e.Email)
 	if err != nil {
@@ -93,8 +94,34 @@ func (e Invite) apply(ctx context.Context, c *change) error {
 	now := c.Now()
 	err = c.exec(ctx, `INSERT INTO invitation (id, organisation_id, email, email_key, name, roles, digest, invited_by, state, accepted_by, created_at, sent_at, expires_at, ended_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'pending', '', $9, $9, $10, 0)`,
-		e.ID, c.by.Organisation(), email.Address, email.Key, e.Name, string(roles), []byte(e.Digest), c.by.String(), now.UnixMicro(), now.Add(InvitationLifetime).UnixMicro())
-	return isFree(err, "invitation")
+		e.ID, c.by.Organisation(), email.Address, email.Key, e.Name, string(roles), []byte(secret.DigestOf(e.Token)), c.by.String(), now.UnixMicro(), now.Add(InvitationLifetime).UnixMicro())
+	if err != nil {
+		return isFree(err, "invitation")
+	}
+	return c.mailInvitation(ctx, e.ID, email, e.Roles, e.Token)
+}
+
+// mailInvitation sends the link, to which the token is the key.
+func (c *change) mailInvitation(ctx context.Context, key id.Invitation, email Email, roles []actor.RoleGrant, token secret.Plaintext) error {
+	inviter, err := c.actorTitle(ctx)
+	if err != nil {
+		return err
+	}
+	organisation := ""
+	if c.by.Organisation() != "" {
+		o, err := loadOrganisation(ctx, c.tx, c.by.Organisation())
+		if err != nil {
+			return err
+		}
+		organisation = o.Name
+	}
+	var titles []string
+	for _, grant := range roles {
+		titles = append(titles, grant.Role.Title())
+	}
+	m := mail.Invitation(mail.Recipient(email), "/invite/"+string(key)+".", token, inviter, organisation, titles, c.Now().Add(InvitationLifetime))
+	m.Organisation = c.by.Organisation()
+	return c.Mail.Post(ctx, c.tx, m)
 }
 
 func (c *change) mayInvite(ctx context.Context, roles []actor.RoleGrant) error {
@@ -148,8 +175,8 @@ func (c *change) roomForInvitation(ctx context.Context, email Email) error {
 // ResendInvitation replaces an invitation's link by a new one and lets it run
 // from now, also when it had expired. It stands on the right of whoever resends it.
 type ResendInvitation struct {
-	Invitation id.Invitation `json:"invitation"`
-	Digest     secret.Digest `json:"-"`
+	Invitation id.Invitation    `json:"invitation"`
+	Token      secret.Plaintext `json:"-"`
 }
 
 func (e ResendInvitation) apply(ctx context.Context, c *change) error {
@@ -158,8 +185,8 @@ func (e ResendInvitation) apply(ctx context.Context, c *change) error {
 		return err
 	}
 	c.says("invitation.resend", i.Organisation, string(i.ID))
-	if len(e.Digest) == 0 {
-		return fault.Errorf(fault.Invalid, "a new link needs the digest of its token")
+	if e.Token.IsZero() {
+		return fault.Errorf(fault.Invalid, "a new link needs its token")
 	}
 	if err := c.mayInvite(ctx, i.Roles); err != nil {
 		return err
@@ -168,8 +195,16 @@ func (e ResendInvitation) apply(ctx context.Context, c *change) error {
 		return fault.Errorf(fault.Conflict, "the invitation was %s: invite the person anew", i.State)
 	}
 	now := c.Now()
-	return c.exec(ctx, `UPDATE invitation SET digest = $1, invited_by = $2, sent_at = $3, expires_at = $4 WHERE id = $5 AND organisation_id = $6`,
-		[]byte(e.Digest), c.by.String(), now.UnixMicro(), now.Add(InvitationLifetime).UnixMicro(), i.ID, i.Organisation)
+	err = c.exec(ctx, `UPDATE invitation SET digest = $1, invited_by = $2, sent_at = $3, expires_at = $4 WHERE id = $5 AND organisation_id = $6`,
+		[]byte(secret.DigestOf(e.Token)), c.by.String(), now.UnixMicro(), now.Add(InvitationLifetime).UnixMicro(), i.ID, i.Organisation)
+	if err != nil {
+		return err
+	}
+	email, err := ParseEmail(i.Email)
+	if err != nil {
+		return err
+	}
+	return c.mailInvitation(ctx, i.ID, email, i.Roles, e.Token)
 }
 
 // RevokeInvitation takes an offer back.
@@ -273,6 +308,26 @@ func (c *change) actorNow(ctx context.Context, name string, organisation id.Orga
 		return clientNow(ctx, c.tx, id.Client(key), organisation)
 	}
 	return actor.Actor{}, nil
+}
+
+// Invite offers roles to whoever has the e-mail address, by mail. The name may be
+// empty.
+func (r *Registry) Invite(ctx context.Context, by actor.Actor, email, name string, roles []actor.RoleGrant) (id.Invitation, error) {
+	token, err := secret.NewToken(r.Rand)
+	if err != nil {
+		return "", err
+	}
+	key := id.NewInvitation(r.Rand)
+	return key, r.Apply(ctx, by, Invite{ID: key, Email: email, Name: name, Roles: roles, Token: token})
+}
+
+// ResendInvitation mails a new link in place of the older one.
+func (r *Registry) ResendInvitation(ctx context.Context, by actor.Actor, key id.Invitation) error {
+	token, err := secret.NewToken(r.Rand)
+	if err != nil {
+		return err
+	}
+	return r.Apply(ctx, by, ResendInvitation{Invitation: key, Token: token})
 }
 
 // OpenInvitation returns the invitation of a link, for whoever holds its token,

@@ -47,7 +47,7 @@ func TestPRIV05_anInvitationIsGoodOnceForOneAddressUntilItEnds(t *testing.T) {
 			return registry.AcceptInvitation{Invitation: f.invitedA, Token: secret.NewPlaintext("tokem")}
 		}, want: fault.NotFound},
 		"PRIV-05 an older link": {spoil: func(t *testing.T, f *fixture) {
-			f.must(t, f.chief(), registry.ResendInvitation{Invitation: f.invitedA, Digest: secret.DigestOf(secret.NewPlaintext("new"))})
+			f.must(t, f.chief(), registry.ResendInvitation{Invitation: f.invitedA, Token: secret.NewPlaintext("new")})
 		}, want: fault.NotFound},
 		"PRIV-08 the inviter was demoted": {spoil: func(t *testing.T, f *fixture) {
 			f.must(t, f.system.In(f.orgA), joins(f.stranger, actor.OrganisationAdmin))

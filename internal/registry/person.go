@@ -187,6 +187,19 @@ func (c *change) self(ctx context.Context, base int64) (Person, error) {
 	return p, stale(base, p.Version, "your profile")
 }
 
+// actorTitle is what to call the actor.
+func (c *change) actorTitle(ctx context.Context) (string, error) {
+	_, name, _ := strings.Cut(c.by.String(), ":")
+	if c.by.Kind() != actor.Person {
+		return name, nil
+	}
+	p, err := loadPerson(ctx, c.tx, c.by.Person())
+	if fault.KindOf(err) == fault.NotFound {
+		return name, nil
+	}
+	return p.Title(), err
+}
+
 // isSystem lets only the system's own jobs through.
 func (c *change) isSystem() error {
 	if c.by.Kind() == actor.System {

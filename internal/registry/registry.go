@@ -30,6 +30,7 @@ import (
 	"github.com/doorward/doorward/internal/fault"
 	"github.com/doorward/doorward/internal/id"
 	"github.com/doorward/doorward/internal/journal"
+	"github.com/doorward/doorward/internal/mail"
 	"github.com/doorward/doorward/internal/secret"
 	"github.com/doorward/doorward/internal/sqldb"
 )
@@ -46,6 +47,7 @@ type Config struct {
 	MaxPermissionBytes int
 	Sealer             *secret.Sealer // seals secrets of webhooks; nil: none can be made
 	Targets            egress.Policy  // where webhooks may lead; zero: public addresses
+	Mail               *mail.Outbox   // nil: mails are not written
 }
 
 // Registry makes changes and answers questions. It is safe for concurrent use.

@@ -11,7 +11,6 @@ import (
 	"github.com/doorward/doorward/internal/fault"
 	"github.com/doorward/doorward/internal/id"
 	"github.com/doorward/doorward/internal/registry"
-	"github.com/doorward/doorward/internal/secret"
 )
 
 // target is what an edit or a question names.
@@ -61,7 +60,7 @@ func naming(f *fixture, x target) map[string]registry.Edit {
 		"ReplaceWebhookSecret": registry.ReplaceWebhookSecret{Webhook: x.webhook, Sealed: []byte("x")},
 		"ChangeRoles":          registry.ChangeRoles{Person: x.person, Roles: []actor.RoleGrant{{Role: actor.Viewer}}},
 		"RemoveMember":         registry.RemoveMember{Person: x.person},
-		"ResendInvitation":     registry.ResendInvitation{Invitation: x.invitation, Digest: secret.DigestOf(f.tokenA)},
+		"ResendInvitation":     registry.ResendInvitation{Invitation: x.invitation, Token: f.tokenA},
 		"RevokeInvitation":     registry.RevokeInvitation{Invitation: x.invitation},
 	}
 }

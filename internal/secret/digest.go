@@ -3,7 +3,20 @@ package secret
 import (
 	"crypto/sha256"
 	"crypto/subtle"
+	"encoding/base64"
+	"fmt"
+	"io"
 )
+
+// NewToken draws 256 bits from rand in the form of a cookie's or link's value, of
+// which the digest is stored.
+func NewToken(rand io.Reader) (Plaintext, error) {
+	var random [32]byte
+	if _, err := io.ReadFull(rand, random[:]); err != nil {
+		return Plaintext{}, fmt.Errorf("draw a token: %w", err)
+	}
+	return NewPlaintext(base64.RawURLEncoding.EncodeToString(random[:])), nil
+}
 
 // Digest is what is stored of a client secret: a byte that names the scheme,
 // then the hash. SHA-256 without salt or stretching is right for values with

@@ -24,5 +24,6 @@ func SealedColumns() []string {
 		"signing_key.private_key",
 		"webhook.secret",
 		"webhook.previous_secret",
+		"mail.body",
 	}
 }

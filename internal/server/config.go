@@ -62,6 +62,8 @@ type Config struct {
 	AccessLog    string        `koanf:"access_log"` // a file, "-" for standard output (default), or "off"
 	Ops          Ops           `koanf:"ops"`
 	Egress       Egress        `koanf:"egress"`
+	Mail         Mail          `koanf:"mail"`
+	SignUp       string        `koanf:"sign_up"` // open (default), or invitation
 
 	Products []registry.Definition `koanf:"-"` // applied at start, read-only elsewhere
 }
@@ -110,6 +112,12 @@ type Ops struct {
 type Egress struct {
 	Allow []netip.Prefix `koanf:"allow"` // internal networks that may be reached; default none
 }
+
+// Who may sign up.
+const (
+	SignUpOpen         = "open"
+	SignUpByInvitation = "invitation"
+)
 
 // environmentPrefix stands before a setting's name in the environment:
 // DOORWARD_PUBLIC_URL, DOORWARD_OPS__PPROF.
@@ -285,7 +293,7 @@ func (c *Config) complete() error {
 		{&c.APIListen, "127.0.0.1:8080"}, {&c.DashboardListen, "127.0.0.1:8081"}, {&c.OpsListen, "127.0.0.1:8082"},
 		{&c.IssuerPath, "/auth/open"}, {&c.Scope, "signicat-api"},
 		{&c.AccountParameter, "signicat-accountId"}, {&c.OrganisationParameter, "signicat-organizationId"},
-		{&c.OrganisationHeader, "Signicat-OrganizationId"}, {&c.AccessLog, "-"},
+		{&c.OrganisationHeader, "Signicat-OrganizationId"}, {&c.AccessLog, "-"}, {&c.SignUp, SignUpOpen},
 	} {
 		if *d.field == "" {
 			*d.field = d.value
@@ -367,6 +375,12 @@ func (c *Config) check() error {
 		if _, _, err := net.SplitHostPort(listen); err != nil {
 			problem("%q is no address to listen on: write host:port", listen)
 		}
+	}
+	if c.SignUp != SignUpOpen && c.SignUp != SignUpByInvitation {
+		problem("sign_up: %q is not one of %s, %s", c.SignUp, SignUpOpen, SignUpByInvitation)
+	}
+	if _, err := c.Mail.smtp(); err != nil {
+		problems = append(problems, err)
 	}
 	if _, err := access.Compile(c.Products); err != nil {
 		problem("products: %w", err)

@@ -186,6 +186,11 @@ func TestUnknownSettingsNameTheNearestKnownOne(t *testing.T) {
 
 func TestValuesThatCannotWorkAreRefused(t *testing.T) {
 	for name, row := range map[string]struct{ bad, want, twin string }{
+		"who signs up":          {"sign_up: nobody", "open, invitation", "sign_up: invitation"},
+		"mail without a server": {"mail: {from: a@example.com}", "mail.server", "mail: {server: 'smtp.example.com:587', from: a@example.com}"},
+		"mail without a sender": {"mail: {server: 'smtp.example.com:587'}", "mail.from", "mail: {server: 'smtp.example.com:587', from: A <a@example.com>}"},
+		"mail without a port":   {"mail: {server: smtp.example.com, from: a@example.com}", "host:port", "mail: {server: 'smtp.example.com:465', encryption: implicit, from: a@example.com}"},
+		"mail in clear":         {"mail: {server: 'smtp.example.com:25', encryption: none, from: a@example.com}", "mail.encryption", "mail: {server: '127.0.0.1:25', encryption: none, from: a@example.com}"},
 		"path in public_url":    {"public_url: https://api.example.com/v1", "public_url", "public_url: https://api.example.com"},
 		"query in public_url":   {"public_url: https://api.example.com?a", "public_url", "public_url: https://api.example.com:8443"},
 		"anchor in public_url":  {"public_url: https://api.example.com#a", "public_url", "public_url: https://api.example.com"},

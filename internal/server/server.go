@@ -27,6 +27,7 @@ import (
 	"github.com/doorward/doorward/internal/fault"
 	"github.com/doorward/doorward/internal/gateway"
 	"github.com/doorward/doorward/internal/jwt"
+	"github.com/doorward/doorward/internal/mail"
 	"github.com/doorward/doorward/internal/registry"
 	"github.com/doorward/doorward/internal/secret"
 	"github.com/doorward/doorward/internal/signin"
@@ -46,6 +47,7 @@ type Server struct {
 	db       *sqldb.DB
 	registry *registry.Registry
 	people   *signin.People
+	mail     *mail.Outbox
 	mint     *secret.Mint
 	sealer   *secret.Sealer
 	keys     *signingkey.Ring
@@ -146,12 +148,19 @@ func (s *Server) openRegistry(ctx context.Context) error {
 	if s.mint, err = secret.NewMint(tagKey); err != nil {
 		return err
 	}
+	delivery, err := s.config.Mail.read()
+	if err != nil {
+		return err
+	}
+	s.mail = mail.New(mail.Config{DB: s.db, Sealer: s.sealer, Now: s.now, Rand: rand.Reader, Log: s.log, Dashboard: s.config.DashboardURL, SMTP: delivery})
 	s.registry = registry.New(registry.Config{
 		DB: s.db, Now: s.now, Rand: rand.Reader, Mint: s.mint, IssuerPath: s.config.IssuerPath,
-		Sealer: s.sealer, Targets: s.targets(),
+		Sealer: s.sealer, Targets: s.targets(), Mail: s.mail,
 		MaxPermissionBytes: authserver.PermissionBudget(s.issuer(), s.config.PublicURL, s.config.Signing.Algorithm),
 	})
-	s.people = signin.New(signin.Config{DB: s.db, Registry: s.registry, Now: s.now, Rand: rand.Reader, Log: s.log})
+	s.people = signin.New(signin.Config{
+		DB: s.db, Registry: s.registry, Now: s.now, Rand: rand.Reader, Log: s.log, ByInvitation: s.config.SignUp == SignUpByInvitation,
+	})
 	return nil
 }
 

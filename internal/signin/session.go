@@ -2,12 +2,9 @@ package signin
 
 import (
 	"context"
-	"crypto/sha256"
 	"database/sql"
-	"encoding/base64"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -194,7 +191,7 @@ func (p *People) begin(ctx context.Context, from Origin, person id.Person) (in S
 
 // insertSession stores a session under an id and a cookie that nobody had.
 func (p *People) insertSession(ctx context.Context, tx *sqldb.Tx, s Session) (in SignedIn, err error) {
-	if in.Cookie, err = p.newToken(); err != nil {
+	if in.Cookie, err = secret.NewToken(p.Rand); err != nil {
 		return in, err
 	}
 	s.ID = "s-" + strings.TrimPrefix(string(id.NewPerson(p.Rand)), "p-")
@@ -238,22 +235,13 @@ func (p *People) rememberBrowser(ctx context.Context, tx *sqldb.Tx, from Origin,
 	if _, err := tx.Exec(ctx, `DELETE FROM browser WHERE digest = $1 OR person_id = $2 AND ends_at <= $3`, digestOf(from.Browser), person, p.Now().UnixMicro()); err != nil {
 		return secret.Plaintext{}, err
 	}
-	cookie, err := p.newToken()
+	cookie, err := secret.NewToken(p.Rand)
 	if err != nil {
 		return cookie, err
 	}
 	now := p.Now()
 	_, err = tx.Exec(ctx, `INSERT INTO browser (digest, person_id, created_at, ends_at) VALUES ($1, $2, $3, $4)`, digestOf(cookie), person, now.UnixMicro(), now.Add(BrowserTime).UnixMicro())
 	return cookie, err
-}
-
-// newToken draws 256 bits, as a cookie or a link carries them.
-func (p *People) newToken() (secret.Plaintext, error) {
-	random := make([]byte, sha256.Size)
-	if _, err := io.ReadFull(p.Rand, random); err != nil {
-		return secret.Plaintext{}, fmt.Errorf("draw a token: %w", err)
-	}
-	return secret.NewPlaintext(base64.RawURLEncoding.EncodeToString(random)), nil
 }
 
 func digestOf(token secret.Plaintext) []byte { return secret.DigestOf(token) }

@@ -1,0 +1,50 @@
+package registry
+
+import (
+	"context"
+
+	"github.com/doorward/doorward/internal/actor"
+	"github.com/doorward/doorward/internal/fault"
+	"github.com/doorward/doorward/internal/id"
+	"github.com/doorward/doorward/internal/journal"
+	"github.com/doorward/doorward/internal/mail"
+	"github.com/doorward/doorward/internal/sqldb"
+)
+
+// Mails returns the newest mails of the outbox to the operator's people: those
+// older than the one of which before is the id, or all. more says that others
+// follow.
+func (r *Registry) Mails(ctx context.Context, by actor.Actor, before string) (entries []mail.Entry, more bool, err error) {
+	if err := atOperatorLevel(by, actor.MemberRead); err != nil {
+		return nil, false, err
+	}
+	return r.Mail.List(ctx, before)
+}
+
+// ReadMail returns the text of a mail that waits in the outbox of an
+// installation without a mail server. Whoever reads it can use its link, so it
+// takes an operator admin with a recent sign-in, and is recorded.
+func (r *Registry) ReadMail(ctx context.Context, by actor.Actor, key string) (e mail.Entry, text string, err error) {
+	if err := atOperatorLevel(by, actor.MemberWrite); err != nil {
+		return e, "", err
+	}
+	if !by.Recent() {
+		return e, "", actor.ErrRecentSignIn
+	}
+	err = r.DB.Update(ctx, func(tx *sqldb.Tx) error {
+		if e, text, err = r.Mail.Open(ctx, tx, key); err != nil {
+			return err
+		}
+		return r.log.Append(ctx, tx, by, journal.Event{Action: "mail.read", Subject: e.ID, Content: map[string]string{"kind": string(e.Kind)}})
+	})
+	return e, text, err
+}
+
+// atOperatorLevel asks for an ability of the operator's people, in no
+// organisation.
+func atOperatorLevel(by actor.Actor, ability actor.Ability) error {
+	if by.Organisation() != "" || !by.Operator() {
+		return fault.Errorf(fault.Forbidden, "the outbox is for the operator's people")
+	}
+	return by.Require(ability, id.Account(""))
+}
