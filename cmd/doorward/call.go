@@ -92,7 +92,7 @@ func (r *request) call(cmd *cobra.Command, method, path string) error {
 		return err
 	}
 	client := http.Client{
-		Transport:     &patience{next: source.Transport(http.DefaultTransport), to: cmd.ErrOrStderr(), what: p.URL},
+		Transport:     &patience{next: source.Transport(http.DefaultTransport), to: cmd.ErrOrStderr(), what: "waiting for " + p.URL},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	answer, err := client.Do(outbound)

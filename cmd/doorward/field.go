@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"regexp"
 	"slices"
 	"strconv"
@@ -81,7 +80,7 @@ func (s *schema) check(text string) (string, error) {
 func (f *field) readMember(text string) (any, error) {
 	name, value, _ := strings.Cut(text, "=")
 	if _, known := f.schema.Properties[name]; !known {
-		return nil, fmt.Errorf("write one of %s, = and the value", strings.Join(slices.Sorted(maps.Keys(f.schema.Properties)), ", "))
+		return nil, fmt.Errorf("write one of %s, = and the value", strings.Join(sortedNames(f.schema.Properties), ", "))
 	}
 	object, _ := f.value.(map[string]any)
 	if object == nil {

@@ -35,6 +35,7 @@ func (l *listing) add(items []json.RawMessage) error {
 		if nodes[i], err = ordered(text); err != nil {
 			return err
 		}
+		readable(nodes[i])
 	}
 	first := l.count == 0
 	l.count += len(items)

@@ -73,7 +73,7 @@ As a customer: doorward login --url https://api.example.com --client-id …`,
 	}{
 		{"Run the server", []*cobra.Command{newDev(), newServe(), newMigrate(), newOperator(&printer{})}},
 		{"Call APIs", []*cobra.Command{newLogin(), newLogout(), newToken(), newCall(), newExplain()}},
-		{"Manage", newNouns()},
+		{"Manage", append(newNouns(), newApply(), newExport())},
 	} {
 		root.AddGroup(&cobra.Group{ID: group.title, Title: group.title + ":"})
 		for _, command := range group.commands {

@@ -15,8 +15,9 @@ import (
 
 // manager calls the management API as the client of a profile.
 type manager struct {
-	profile profile
-	client  http.Client
+	profile  profile
+	client   http.Client
+	patience *patience
 }
 
 func newManager(cmd *cobra.Command, profileName string) (*manager, error) {
@@ -28,10 +29,9 @@ func newManager(cmd *cobra.Command, profileName string) (*manager, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &manager{p, http.Client{
-		Transport:     &patience{next: source.Transport(http.DefaultTransport), to: cmd.ErrOrStderr(), what: p.ManagementURL},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}}, nil
+	m := &manager{profile: p, patience: &patience{next: source.Transport(http.DefaultTransport), to: cmd.ErrOrStderr(), what: "waiting for " + p.ManagementURL}}
+	m.client = http.Client{Transport: m.patience, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	return m, nil
 }
 
 // ask is a request to the management API.

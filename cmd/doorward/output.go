@@ -62,7 +62,7 @@ var errQuietSecret = usageError{errors.New("--quiet would not print the secret, 
 func (o *printer) print(out io.Writer, text []byte) error {
 	if o.format == "json" {
 		var indented bytes.Buffer
-		if err := json.Indent(&indented, text, "", "  "); err != nil {
+		if err := json.Indent(&indented, bytes.TrimSpace(text), "", "  "); err != nil {
 			return err
 		}
 		_, err := fmt.Fprintln(out, indented.String())
@@ -72,6 +72,7 @@ func (o *printer) print(out io.Writer, text []byte) error {
 	if err != nil {
 		return err
 	}
+	readable(node)
 	if o.format == "yaml" {
 		encoder := yaml.NewEncoder(out)
 		encoder.SetIndent(2)
@@ -81,30 +82,37 @@ func (o *printer) print(out io.Writer, text []byte) error {
 }
 
 // leading are the fields that people look for first.
-var leading = []string{"id", "client_id", "client_secret", "key", "kid", "seq", "name", "method", "path", "state"}
+var leading = []string{"id", "client_id", "client_secret", "key", "kid", "seq", "name", "method", "path", "environment", "state"}
 
-// leadingFirst moves those fields of an object to its front.
-func leadingFirst(object *yaml.Node) {
-	var front, rest []*yaml.Node
-	for _, name := range leading {
-		for i := 0; i+1 < len(object.Content); i += 2 {
-			if object.Content[i].Value == name {
-				front = append(front, object.Content[i:i+2]...)
-			}
+// readable puts those fields of objects to the front, and what holds more than a
+// value to the end.
+func readable(node *yaml.Node) {
+	if node.Kind == yaml.MappingNode {
+		var fields [][]*yaml.Node
+		for i := 0; i+1 < len(node.Content); i += 2 {
+			fields = append(fields, node.Content[i:i+2])
 		}
+		slices.SortStableFunc(fields, func(a, b []*yaml.Node) int { return place(a) - place(b) })
+		node.Content = slices.Concat(fields...)
 	}
-	for i := 0; i+1 < len(object.Content); i += 2 {
-		if !slices.Contains(leading, object.Content[i].Value) {
-			rest = append(rest, object.Content[i:i+2]...)
-		}
+	for _, child := range node.Content {
+		readable(child)
 	}
-	object.Content = append(front, rest...)
+}
+
+func place(field []*yaml.Node) int {
+	if at := slices.Index(leading, field[0].Value); at >= 0 {
+		return at
+	}
+	if field[1].Kind == yaml.ScalarNode {
+		return len(leading)
+	}
+	return len(leading) + 1
 }
 
 // printFields prints an object as a line per field.
 func printFields(out io.Writer, object *yaml.Node) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	leadingFirst(object)
 	for i := 0; i+1 < len(object.Content); i += 2 {
 		name, value := object.Content[i].Value, object.Content[i+1]
 		if value.Kind != yaml.SequenceNode || len(value.Content) == 0 || value.Content[0].Kind != yaml.MappingNode {
@@ -112,7 +120,6 @@ func printFields(out io.Writer, object *yaml.Node) error {
 			continue
 		}
 		for _, item := range value.Content { // a line for each
-			leadingFirst(item)
 			fmt.Fprintf(w, "%s\t%s\n", name, cell(item))
 			name = ""
 		}

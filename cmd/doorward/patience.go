@@ -16,7 +16,7 @@ type patience struct {
 }
 
 func (p *patience) RoundTrip(request *http.Request) (*http.Response, error) {
-	done := waiting(p.to, "waiting for "+p.what)
+	done := waiting(p.to, p.what)
 	defer done()
 	response, err := p.next.RoundTrip(request)
 	repeatable := request.Method == http.MethodGet || request.Header.Get("Idempotency-Key") != ""
