@@ -24,6 +24,11 @@ func (p *product) fixtures(*testing.T) map[string][]fixture {
 			{path: organisation, status: 200, heading: "Sample organisation", who: ada},
 		},
 		"/o/{organisation}/accounts/new": {{path: organisation + "/accounts/new", status: 200, heading: "Create account", who: ada}},
+		"/o/{organisation}/settings":     {{path: organisation + "/settings", status: 200, heading: "Settings", who: ada}},
+		"/a/{account}/settings": {
+			{path: account + "/settings", status: 200, heading: "Settings", primary: "Save name", who: ada},
+			{path: "/a/" + p.ProductionAccount + "/settings", status: 200, heading: "Settings", who: ada},
+		},
 		"/a/{account}": {
 			{path: account, status: 200, heading: "Sandbox", who: ada},
 			{path: "/a/" + p.ProductionAccount, status: 200, heading: "Production", who: ada},

@@ -80,6 +80,15 @@ func (x *exchange) readForm() error {
 // value is a field of the form, without space around it.
 func (x *exchange) value(name string) string { return strings.TrimSpace(x.PostForm.Get(name)) }
 
+// base is the version that the form was made from; 0 if it does not say.
+func (x *exchange) base() int64 {
+	n, err := strconv.ParseInt(x.value("base"), 10, 64)
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
 // page begins a page of that title, at the place where the exchange is.
 func (x *exchange) page(title string, context ...string) view.Page {
 	p := view.Page{

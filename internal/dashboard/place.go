@@ -219,8 +219,8 @@ func (x *exchange) here() string {
 type navEntry struct{ label, path, icon, key string }
 
 var (
-	accountNav      = []navEntry{{"Home", "", "house", "h"}}
-	organisationNav = []navEntry{{"Accounts", "", "layers", "h"}}
+	accountNav      = []navEntry{{"Home", "", "house", "h"}, {"Settings", "/settings", "settings", "s"}}
+	organisationNav = []navEntry{{"Accounts", "", "layers", "h"}, {"Settings", "/settings", "settings", "s"}}
 )
 
 // nav is the rail of the place.

@@ -16,12 +16,18 @@ const pages = `
 GET  /o/{organisation}               P - - - - -
 GET  /o/{organisation}/accounts/new  P - - - - -
 POST /o/{organisation}/accounts/new  D F F F F F
+GET  /o/{organisation}/settings      P - - - - -
+POST /o/{organisation}/settings      D F F F F F
 GET  /a/{account}                    - - - - - -
+GET  /a/{account}/settings           P P - - - -
+POST /a/{account}/settings           D D F F F F
 `
 
 // forms are what is sent to each address; # stands for the role.
 var forms = map[string][]string{
 	"/o/{organisation}/accounts/new": {"name", "Account of #", "environment", "sandbox"},
+	"/o/{organisation}/settings":     {"name", "Organisation of #"},
+	"/a/{account}/settings":          {"name", "Renamed by #"},
 }
 
 // TestPRIV01_eachPageForEachRole also sees to it that other organisations'

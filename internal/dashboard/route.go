@@ -50,8 +50,12 @@ func (d *dashboard) routes() []route {
 		{method: "GET", pattern: "/o/{organisation}", handle: d.organisation, needs: actor.OrganisationRead},
 		{method: "GET", pattern: "/o/{organisation}/accounts/new", handle: d.newAccount, needs: actor.OrganisationRead},
 		{method: "POST", pattern: "/o/{organisation}/accounts/new", handle: d.createAccount, needs: actor.AccountWrite},
+		{method: "GET", pattern: "/o/{organisation}/settings", handle: d.organisationSettings, needs: actor.OrganisationRead},
+		{method: "POST", pattern: "/o/{organisation}/settings", handle: d.saveOrganisationSettings, needs: actor.OrganisationWrite},
 
 		{method: "GET", pattern: "/a/{account}", handle: d.account, needs: actor.AccountRead},
+		{method: "GET", pattern: "/a/{account}/settings", handle: d.accountSettings, needs: actor.AccountRead},
+		{method: "POST", pattern: "/a/{account}/settings", handle: d.saveAccountSettings, needs: actor.AccountWrite},
 
 		{method: "GET", pattern: "/help", handle: d.help, open: true},
 		{method: "GET", pattern: "/help/api", handle: d.helpAPI, open: true},
