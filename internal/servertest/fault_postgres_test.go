@@ -3,9 +3,7 @@
 package servertest_test
 
 import (
-	"context"
 	"database/sql"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -21,79 +19,6 @@ import (
 	"github.com/doorward/doorward/internal/servertest"
 	"github.com/doorward/doorward/internal/sqldb/sqldbtest"
 )
-
-// blackHole is a TCP proxy that can stop forwarding without a word: it keeps
-// connections open, accepts new ones, and holds what arrives.
-type blackHole struct {
-	listener net.Listener
-	target   string
-	gate     sync.RWMutex // write-locked: nothing passes
-	running  sync.WaitGroup
-
-	mu    sync.Mutex
-	conns []net.Conn
-}
-
-func newBlackHole(t *testing.T, target string) *blackHole {
-	t.Helper()
-	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	b := &blackHole{listener: listener, target: target}
-	b.running.Go(func() {
-		for {
-			client, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			b.running.Go(func() { b.serve(client) })
-		}
-	})
-	t.Cleanup(b.stop)
-	return b
-}
-
-func (b *blackHole) stop() {
-	_ = b.listener.Close()
-	b.mu.Lock()
-	for _, conn := range b.conns {
-		_ = conn.Close()
-	}
-	b.mu.Unlock()
-	b.running.Wait()
-}
-
-func (b *blackHole) serve(client net.Conn) {
-	server, err := new(net.Dialer).DialContext(context.Background(), "tcp", b.target)
-	if err != nil {
-		_ = client.Close()
-		return
-	}
-	b.mu.Lock()
-	b.conns = append(b.conns, client, server)
-	b.mu.Unlock()
-	b.running.Go(func() { b.forward(client, server) })
-	b.forward(server, client)
-}
-
-func (b *blackHole) forward(to, from net.Conn) {
-	defer to.Close()
-	data := make([]byte, 64<<10)
-	for {
-		n, err := from.Read(data)
-		b.gate.RLock()
-		if n > 0 {
-			if _, failed := to.Write(data[:n]); failed != nil {
-				err = failed
-			}
-		}
-		b.gate.RUnlock()
-		if err != nil {
-			return
-		}
-	}
-}
 
 // onPostgres makes a platform use that database.
 func onPostgres(database string, change func(*server.Config)) func(*server.Config) {
@@ -119,7 +44,7 @@ func withPostgres(t *testing.T, test func(t *testing.T, database *url.URL)) {
 func TestSTO10_blackHoledPostgreSQL(t *testing.T) {
 	t.Parallel()
 	withPostgres(t, func(t *testing.T, database *url.URL) {
-		hole := newBlackHole(t, database.Host)
+		hole := newFaultyProxy(t, database.Host)
 		through := *database
 		through.Host = hole.listener.Addr().String()
 		p := servertest.Start(t, onPostgres(through.String(), func(c *server.Config) { c.StaleLimit = 5 * time.Second }))

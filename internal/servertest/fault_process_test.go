@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -80,4 +81,10 @@ func eventually(t *testing.T, what string, holds func() bool) {
 		case <-ticker.C:
 		}
 	}
+}
+
+// figure prints what was measured; `make faults` shows these lines.
+func figure(t *testing.T, format string, args ...any) {
+	t.Helper()
+	fmt.Printf("figure: %-40s %s\n", strings.ReplaceAll(t.Name(), "_", " "), fmt.Sprintf(format, args...))
 }

@@ -129,7 +129,7 @@ func revokeHereUseThere(t *testing.T, here, there *servertest.Platform, operator
 func TestANodeThatIsCutOffFromTheDatabaseIsNamed(t *testing.T) {
 	t.Parallel()
 	withPostgres(t, func(t *testing.T, database *url.URL) {
-		hole := newBlackHole(t, database.Host)
+		hole := newFaultyProxy(t, database.Host)
 		through := *database
 		through.Host = hole.listener.Addr().String()
 		short := func(c *server.Config) { c.StaleLimit = 5 * time.Second }
