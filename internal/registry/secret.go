@@ -39,6 +39,7 @@ type Secret struct {
 	Digest      secret.Digest `json:"-"`
 	State       SecretState   // as stored; see StateAt
 	CreatedWith string        // the session or client secret that created it
+	CreatedBy   string        // the actor that held it, as person:…
 	CreatedAt   time.Time
 	ExpiresAt   time.Time // zero: never
 	EndsAt      time.Time // of a retiring secret
@@ -352,4 +353,34 @@ func (r *Registry) Descendants(ctx context.Context, by actor.Actor, key id.Clien
 		return err
 	})
 	return secrets, err
+}
+
+// CreatedSecret is a secret as lists of several clients' show it.
+type CreatedSecret struct {
+	Secret
+	ClientName string
+	Account    id.Account // empty: not of an account's client
+}
+
+// SecretsCreatedBy lists the secrets that an actor of the past created and that
+// work now, as far as by may read their clients, newest first. creator is
+// written as in the audit log.
+func (r *Registry) SecretsCreatedBy(ctx context.Context, by actor.Actor, creator string, page Page) (list List[CreatedSecret], err error) {
+	readable, err := whereMay(by, actor.ClientRead)
+	if err == nil {
+		err = validFilter(creator)
+	}
+	if err != nil {
+		return list, err
+	}
+	l, err := r.list("secrets created", by, creator, page, beforeNewest)
+	if err != nil {
+		return list, err
+	}
+	err = r.DB.View(ctx, func(tx *sqldb.Tx) error {
+		found, err := l.secretsCreatedBy(ctx, tx, by.Organisation(), creator, readable)
+		list = pageOf(l, found, func(s *CreatedSecret) position { return position{micros(s.CreatedAt), string(s.ID)} })
+		return err
+	})
+	return list, err
 }

@@ -11,18 +11,21 @@ import (
 
 // secretColumns are of client_secret s; what is stored there stands first.
 const (
-	storedSecret  = `id, client_id, name, digest, state, created_with, created_at, expires_at, ends_at, disabled_at, revoked_at`
+	storedSecret  = `id, client_id, name, digest, state, created_with, created_by, created_at, expires_at, ends_at, disabled_at, revoked_at`
 	secretColumns = storedSecret + `,
 		coalesce((SELECT at FROM last_use u WHERE u.client_id = s.client_id AND u.kind = 'secret' AND u.key = s.id), 0),
 		coalesce((SELECT address FROM last_use u WHERE u.client_id = s.client_id AND u.kind = 'secret' AND u.key = s.id), '')`
 )
 
-func scanSecret(row scanner) (Secret, error) {
+func scanSecret(row scanner) (Secret, error) { return scanSecretAnd(row) }
+
+// scanSecretAnd reads secretColumns, and what stands behind them into more.
+func scanSecretAnd(row scanner, more ...any) (Secret, error) {
 	var s Secret
 	var digest []byte
 	var created, expires, ends, disabled, revoked, used int64
 	var usedFrom string
-	err := row.Scan(&s.ID, &s.Client, &s.Name, &digest, &s.State, &s.CreatedWith, &created, &expires, &ends, &disabled, &revoked, &used, &usedFrom)
+	err := row.Scan(append([]any{&s.ID, &s.Client, &s.Name, &digest, &s.State, &s.CreatedWith, &s.CreatedBy, &created, &expires, &ends, &disabled, &revoked, &used, &usedFrom}, more...)...)
 	s.Digest = digest
 	s.CreatedAt, s.ExpiresAt, s.EndsAt = fromMicros(created), fromMicros(expires), fromMicros(ends)
 	s.DisabledAt, s.RevokedAt, s.LastUsedAt = fromMicros(disabled), fromMicros(revoked), fromMicros(used)
@@ -47,6 +50,22 @@ func (l *listing) secrets(ctx context.Context, tx *sqldb.Tx, client *Client, fil
 		AND $5 IN ('', CASE WHEN state IN ('active', 'retiring') AND `+secretEnd+` BETWEEN 1 AND $6 THEN 'expired' ELSE state END)
 		ORDER BY created_at DESC, id DESC LIMIT $7`,
 		client.ID, client.Organisation, l.after.number, l.after.key, string(filter.State), l.Now().UnixMicro(), l.fetch())
+}
+
+// secretsCreatedBy are those of an actor that work now, on the accounts given:
+// each between commas, or nothing for all.
+func (l *listing) secretsCreatedBy(ctx context.Context, tx *sqldb.Tx, organisation id.Organisation, creator, accounts string) ([]CreatedSecret, error) {
+	return rowsOf(ctx, tx, scanCreatedSecret, `SELECT `+secretColumns+`, (SELECT c.name FROM client c WHERE c.id = s.client_id), (SELECT c.account_id FROM client c WHERE c.id = s.client_id)
+		FROM client_secret s WHERE organisation_id = $1 AND created_by = $2 AND (created_at, id) < ($3, $4)
+		AND state IN ('active', 'retiring') AND `+secretEnd+` NOT BETWEEN 1 AND $5
+		AND EXISTS (SELECT 1 FROM client c WHERE c.id = s.client_id AND c.state <> 'deleted' AND CASE WHEN $6 = '' THEN TRUE ELSE $6 LIKE '%,' || c.account_id || ',%' END)
+		ORDER BY created_at DESC, id DESC LIMIT $7`,
+		organisation, creator, l.after.number, l.after.key, l.Now().UnixMicro(), accounts, l.fetch())
+}
+
+func scanCreatedSecret(row scanner) (s CreatedSecret, err error) {
+	s.Secret, err = scanSecretAnd(row, &s.ClientName, &s.Account)
+	return s, err
 }
 
 // descendants walks what a secret created, and what that created, also through
@@ -74,8 +93,8 @@ func descendants(ctx context.Context, tx *sqldb.Tx, client *Client, of id.Secret
 }
 
 func (c *change) insertSecret(ctx context.Context, client *Client, e *AddSecret) error {
-	err := c.exec(ctx, `INSERT INTO client_secret (`+storedSecret+`, last_used_at, organisation_id) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0, 0, 0, 0, $9)`,
-		e.ID, client.ID, e.Name, []byte(e.Digest), string(SecretActive), c.by.Credential(), c.Now().UnixMicro(), micros(e.Expires), client.Organisation)
+	err := c.exec(ctx, `INSERT INTO client_secret (`+storedSecret+`, last_used_at, organisation_id) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, 0, 0, 0, $10)`,
+		e.ID, client.ID, e.Name, []byte(e.Digest), string(SecretActive), c.by.Credential(), c.by.String(), c.Now().UnixMicro(), micros(e.Expires), client.Organisation)
 	return isFree(err, "secret")
 }
 

@@ -401,3 +401,45 @@ func TestASecretOfTheOperatorReachesItsDescendantsEverywhere(t *testing.T) {
 		}
 	})
 }
+
+func TestSecretsOfACreatorAreListedWhileTheyWork(t *testing.T) {
+	each(t, func(t *testing.T, f *fixture) {
+		chief, creator := f.chief(), f.chief().String()
+		var made []id.Secret
+		for range 3 {
+			key, _ := f.addSecret(t, chief, f.a2)
+			made = append(made, key)
+			f.clock.add(time.Second)
+		}
+		f.addSecret(t, f.adminA, f.a2)
+		f.must(t, chief, set(f.a2, made[1], registry.SecretDisabled))
+		found := func(by actor.Actor) (keys []id.Secret) {
+			for page := (registry.Page{Limit: 1}); ; {
+				list, err := f.SecretsCreatedBy(t.Context(), by, creator, page)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, s := range list.Items {
+					if s.Client != f.a2 || s.ClientName != "a2" || s.Account != f.productionA || s.CreatedBy != creator {
+						t.Errorf("%+v", s)
+					}
+					keys = append(keys, s.ID)
+				}
+				if list.Next == "" {
+					return keys
+				}
+				page.After = list.Next
+			}
+		}
+		if diff := cmp.Diff([]id.Secret{made[2], made[0]}, found(f.adminA)); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+		if got := found(f.adminB); len(got) > 0 {
+			t.Errorf("TEN-02: another organisation sees %v", got)
+		}
+		elsewhere := proven("p-1", f.orgA, actor.RoleGrant{Role: actor.AccountAdmin, Account: f.sandboxA})
+		if got := found(elsewhere); len(got) > 0 {
+			t.Errorf("TEN-02: the admin of another account sees %v", got)
+		}
+	})
+}
