@@ -10,8 +10,52 @@ import (
 
 // The kinds of mails.
 const (
-	KindInvitation Kind = "invitation"
+	KindInvitation   Kind = "invitation"
+	KindVerification Kind = "verification"
+	KindReset        Kind = "reset"
+	KindPassword     Kind = "password"
 )
+
+// Link is a link that a mail carries, good once and for so long.
+type Link struct {
+	Token secret.Plaintext
+	Ends  time.Time
+}
+
+// Verification asks somebody to prove that an address is theirs.
+func Verification(to Recipient, link Link) Message {
+	return Message{
+		Kind: KindVerification, To: to, Path: "/verify/", Token: link.Token, Ends: link.Ends,
+		Subject: "Verify your e-mail address",
+		Text: paragraphs(
+			"Somebody signed up with this e-mail address. If it was you, verify it:\n%LINK%",
+			fmt.Sprintf("The link works once, until %s. In another browser than the one that signed up, it asks for the password.", date(link.Ends)),
+			"If it was not you, do nothing: what was signed up for is deleted after 30 days."),
+	}
+}
+
+// Reset lets somebody set a new password.
+func Reset(to Recipient, link Link) Message {
+	return Message{
+		Kind: KindReset, To: to, Path: "/recover/", Token: link.Token, Ends: link.Ends,
+		Subject: "Set a new password",
+		Text: paragraphs(
+			"Somebody asked to set a new password for this e-mail address. If it was you, set it:\n%LINK%",
+			fmt.Sprintf("The link works once, until %s. A second factor stays as it is, and is asked for as before.", date(link.Ends)),
+			"If it was not you, do nothing: your password stays as it is."),
+	}
+}
+
+// PasswordChanged tells somebody that their password is another one now.
+func PasswordChanged(to Recipient) Message {
+	return Message{
+		Kind: KindPassword, To: to, Notice: true, Path: "/recover",
+		Subject: "Your password was changed",
+		Text: paragraphs(
+			"The password for this e-mail address was changed, and all other sessions were ended.",
+			"If it was not you, set a new one at once, then look through your sessions:\n%LINK%"),
+	}
+}
 
 // Invitation offers somebody a place. Organisation is empty among the
 // operator's people.

@@ -232,6 +232,8 @@ func peopleRows() []editRow {
 		}, inOrganisation, "", "invitation.accept", func(f *fixture) string { return string(f.invitedA) }, nil, asGuest},
 		{"RemoveMember", func(f *fixture) registry.Edit { return registry.RemoveMember{Person: f.memberA} },
 			inOrganisation, "xx....x..", "member.remove", member, nil, nil},
+		{"DeletePerson", func(f *fixture) registry.Edit { return registry.DeletePerson{Person: f.guest} },
+			inOrganisation, "", "person.delete", guest, nil, asGuest},
 		{"LeaveOrganisation", func(*fixture) registry.Edit { return registry.LeaveOrganisation{} },
 			inOrganisation, "", "member.leave", func(f *fixture) string { return string(f.leaverA) }, nil, func(f *fixture) actor.Actor { return proven(f.leaverA, f.orgA) }},
 	}

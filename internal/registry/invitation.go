@@ -330,6 +330,12 @@ func (r *Registry) ResendInvitation(ctx context.Context, by actor.Actor, key id.
 	return r.Apply(ctx, by, ResendInvitation{Invitation: key, Token: token})
 }
 
+// ParseInvitationLink reads what a mailed link ends in.
+func ParseInvitationLink(text string) (id.Invitation, secret.Plaintext) {
+	key, token, _ := strings.Cut(text, ".")
+	return id.Invitation(key), secret.NewPlaintext(token)
+}
+
 // OpenInvitation returns the invitation of a link, for whoever holds its token,
 // and the name of the organisation. One that cannot be accepted any more is a
 // fault that says why.

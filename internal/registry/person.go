@@ -135,11 +135,14 @@ func (e VerifyPerson) apply(ctx context.Context, c *change) error {
 	if err := c.roomForPerson(ctx, email, true); err != nil {
 		return err
 	}
+	if err := c.exec(ctx, `DELETE FROM link WHERE person_id = $1 AND purpose = 'verify'`, p.ID); err != nil {
+		return err
+	}
 	return c.exec(ctx, `UPDATE person SET verified_at = $1, version = version + 1 WHERE id = $2`, c.Now().UnixMicro(), p.ID)
 }
 
-// SetPassword changes a person's password and ends their sessions but the
-// actor's own. A person sets their own, right after giving the old one; a job
+// SetPassword changes a person's password, and ends their sessions but the
+// actor's own and the links that would set it. A person sets their own, right after giving the old one; a job
 // of the system sets that of whoever proved the address.
 type SetPassword struct {
 	Person   id.Person `json:"person"`
@@ -162,7 +165,10 @@ func (e SetPassword) apply(ctx context.Context, c *change) error {
 	if err != nil {
 		return err
 	}
-	return c.exec(ctx, `DELETE FROM session WHERE person_id = $1 AND id <> $2`, p.ID, c.by.Credential())
+	if err := c.exec(ctx, `DELETE FROM session WHERE person_id = $1 AND id <> $2`, p.ID, c.by.Credential()); err != nil {
+		return err
+	}
+	return c.exec(ctx, `DELETE FROM link WHERE person_id = $1 AND purpose = 'reset'`, p.ID)
 }
 
 // person loads the actor itself, or for a job of the system anybody.
@@ -248,6 +254,16 @@ func (r *Registry) Person(ctx context.Context, key id.Person) (p Person, err err
 		return err
 	})
 	return p, err
+}
+
+// UnverifiedOf returns the people who signed up with an address and have not
+// verified it, the newest first.
+func (r *Registry) UnverifiedOf(ctx context.Context, email Email) (all []Person, err error) {
+	err = r.DB.View(ctx, func(tx *sqldb.Tx) error {
+		all, err = rowsOf(ctx, tx, scanPerson, `SELECT `+personColumns+` FROM person WHERE email_key = $1 AND verified_at = 0 AND deleted_at = 0 ORDER BY created_at DESC, id`, email.Key)
+		return err
+	})
+	return all, err
 }
 
 // PersonOf returns the verified person of an address, and ok false if there is

@@ -107,6 +107,19 @@ func (r *Registry) Apply(ctx context.Context, by actor.Actor, edits ...Edit) err
 	return err
 }
 
+// ApplyIn makes edits within the caller's Update: they are made, or taken back,
+// with whatever else it does. Nothing of a refusal is recorded.
+func (r *Registry) ApplyIn(ctx context.Context, tx *sqldb.Tx, by actor.Actor, edits ...Edit) error {
+	live := map[string]*Definition{}
+	for _, edit := range edits {
+		c := &change{Registry: r, tx: tx, by: by, live: live}
+		if err := c.perform(ctx, edit); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // errTakenBack is what becomes of a dry run.
 var errTakenBack = errors.New("a dry run was taken back")
 

@@ -159,7 +159,7 @@ func (s *Server) openRegistry(ctx context.Context) error {
 		MaxPermissionBytes: authserver.PermissionBudget(s.issuer(), s.config.PublicURL, s.config.Signing.Algorithm),
 	})
 	s.people = signin.New(signin.Config{
-		DB: s.db, Registry: s.registry, Now: s.now, Rand: rand.Reader, Log: s.log, ByInvitation: s.config.SignUp == SignUpByInvitation,
+		DB: s.db, Registry: s.registry, Mail: s.mail, Now: s.now, Rand: rand.Reader, Log: s.log, ByInvitation: s.config.SignUp == SignUpByInvitation,
 	})
 	return nil
 }

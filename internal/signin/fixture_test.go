@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/netip"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"github.com/doorward/doorward/internal/actor"
 	"github.com/doorward/doorward/internal/fault"
 	"github.com/doorward/doorward/internal/id"
+	"github.com/doorward/doorward/internal/mail"
 	"github.com/doorward/doorward/internal/registry"
 	"github.com/doorward/doorward/internal/secret"
 	"github.com/doorward/doorward/internal/signin"
@@ -18,7 +20,10 @@ import (
 	"github.com/doorward/doorward/internal/sqldb/sqldbtest"
 )
 
-const password = "correct horse battery"
+const (
+	password  = "correct horse battery"
+	dashboard = "https://dashboard.example.com"
+)
 
 // fixture is people over a fresh database.
 type fixture struct {
@@ -72,8 +77,14 @@ func newFixture(t testing.TB, db *sqldb.DB, change func(c *signin.Config)) *fixt
 	}
 	f := &fixture{clock: &clock{now: time.Date(2026, 2, 28, 23, 0, 0, 0, time.UTC)}}
 	random := &seeded{source: rand.NewChaCha8([32]byte{7})}
-	r := registry.New(registry.Config{DB: db, Now: f.clock.Now, Rand: random, Mint: mint, IssuerPath: "/auth/open"})
-	config := signin.Config{DB: db, Registry: r, Now: f.clock.Now, Rand: random, Log: slog.New(slog.DiscardHandler)}
+	sealer, err := secret.NewSealer(make([]byte, secret.KeySize))
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := slog.New(slog.DiscardHandler)
+	outbox := mail.New(mail.Config{DB: db, Sealer: sealer, Now: f.clock.Now, Rand: random, Log: log, Dashboard: dashboard})
+	r := registry.New(registry.Config{DB: db, Now: f.clock.Now, Rand: random, Mint: mint, Mail: outbox, IssuerPath: "/auth/open"})
+	config := signin.Config{DB: db, Registry: r, Mail: outbox, Now: f.clock.Now, Rand: random, Log: log}
 	if change != nil {
 		change(&config)
 	}
@@ -123,6 +134,46 @@ func (f *fixture) actor(t testing.TB, s *signin.Session, organisation id.Organis
 		t.Fatal(err)
 	}
 	return by
+}
+
+// mails answers what was asked for and returns the mails so far to an address,
+// the newest first.
+func (f *fixture) mails(t testing.TB, to string) (found []mail.Entry) {
+	t.Helper()
+	if err := f.Pass(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	all, _, err := f.Mail.List(t.Context(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range all {
+		if e.Recipient == to {
+			found = append(found, e)
+		}
+	}
+	return found
+}
+
+// link is the token in the newest mail to an address, which leads to a path.
+func (f *fixture) link(t testing.TB, to, path string) secret.Plaintext {
+	t.Helper()
+	for _, e := range f.mails(t, to) {
+		var text string
+		err := f.DB.View(t.Context(), func(tx *sqldb.Tx) (err error) {
+			_, text, err = f.Mail.Open(t.Context(), tx, e.ID)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, rest, ok := strings.Cut(text, dashboard+path); ok {
+			token, _, _ := strings.Cut(rest, "\n")
+			return secret.NewPlaintext(token)
+		}
+	}
+	t.Fatalf("no mail to %s leads to %s", to, path)
+	return secret.Plaintext{}
 }
 
 func wantKind(t testing.TB, err error, want fault.Kind) {

@@ -166,27 +166,19 @@ func (p *People) EndOtherSessions(ctx context.Context, from Origin, s *Session) 
 
 // begin opens a session of a person who has just given their password, and
 // remembers the browser.
-func (p *People) begin(ctx context.Context, from Origin, person id.Person) (in SignedIn, err error) {
-	memberships, err := p.Registry.Memberships(ctx, person)
+func (p *People) begin(ctx context.Context, tx *sqldb.Tx, from Origin, person registry.Person, places []registry.Membership) (in SignedIn, err error) {
+	now := p.Now()
+	in, err = p.insertSession(ctx, tx, Session{
+		Person: person, Memberships: places, CreatedAt: now, ProvedAt: now, SeenAt: now, EndsAt: now.Add(SessionTime),
+		Address: from.Address.String(), UserAgent: from.agent(),
+	})
 	if err != nil {
 		return in, err
 	}
-	now := p.Now()
-	s := Session{CreatedAt: now, ProvedAt: now, SeenAt: now, EndsAt: now.Add(SessionTime), Memberships: memberships}
-	if s.Person, err = p.Registry.Person(ctx, person); err != nil {
+	if in.Browser, err = p.rememberBrowser(ctx, tx, from, person.ID); err != nil {
 		return in, err
 	}
-	s.Address, s.UserAgent = from.Address.String(), from.agent()
-	err = p.DB.Update(ctx, func(tx *sqldb.Tx) error {
-		if in, err = p.insertSession(ctx, tx, s); err != nil {
-			return err
-		}
-		if in.Browser, err = p.rememberBrowser(ctx, tx, from, person); err != nil {
-			return err
-		}
-		return p.recordIn(ctx, tx, from, person, in.Session.ID, "sign-in", memberships)
-	})
-	return in, err
+	return in, p.recordIn(ctx, tx, from, person.ID, in.Session.ID, "sign-in", places)
 }
 
 // insertSession stores a session under an id and a cookie that nobody had.
@@ -199,6 +191,15 @@ func (p *People) insertSession(ctx context.Context, tx *sqldb.Tx, s Session) (in
 	_, err = tx.Exec(ctx, `INSERT INTO session (digest, `+sessionColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
 		digestOf(in.Cookie), s.ID, s.Person.ID, micros(s.CreatedAt), micros(s.ProvedAt), micros(s.FactorAt), micros(s.SeenAt), micros(s.EndsAt), s.Address, s.UserAgent)
 	return in, err
+}
+
+// renewSession gives a session another id and cookie, and stores what else
+// became of it: nobody who knew the old ones gains what it has now.
+func (p *People) renewSession(ctx context.Context, tx *sqldb.Tx, s Session) (in SignedIn, err error) {
+	if _, err := tx.Exec(ctx, `DELETE FROM session WHERE id = $1`, s.ID); err != nil {
+		return in, err
+	}
+	return p.insertSession(ctx, tx, s)
 }
 
 const sessionColumns = `id, person_id, created_at, proved_at, factor_at, seen_at, ends_at, address, user_agent`

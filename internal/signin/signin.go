@@ -20,16 +20,19 @@ import (
 	"github.com/doorward/doorward/internal/fault"
 	"github.com/doorward/doorward/internal/id"
 	"github.com/doorward/doorward/internal/journal"
+	"github.com/doorward/doorward/internal/mail"
 	"github.com/doorward/doorward/internal/registry"
 	"github.com/doorward/doorward/internal/secret"
 	"github.com/doorward/doorward/internal/sqldb"
 	"github.com/doorward/doorward/internal/throttle"
 )
 
-// Config is what People work with. DB, Registry, Now, Rand and Log are needed.
+// Config is what People work with. DB, Registry, Mail, Now, Rand and Log are
+// needed.
 type Config struct {
 	DB       *sqldb.DB
 	Registry *registry.Registry
+	Mail     *mail.Outbox
 	Now      func() time.Time
 	Rand     io.Reader
 	Log      *slog.Logger
@@ -48,6 +51,8 @@ type People struct {
 	guesses  *throttle.Failures // of a person's password, from anywhere
 	known    *throttle.Failures // of the same on a browser that the person used before
 	newcomer *throttle.Rate     // sign-ups from one address
+	asking   *throttle.Rate     // links asked for from one address
+	asked    chan ask
 }
 
 // Origin is where a request comes from.
@@ -72,6 +77,8 @@ func New(config Config) *People {
 		guesses:  throttle.NewFailures(throttle.Config{PerClient: 10, PerAddress: 50, Window: 5 * time.Minute, MaxEntries: 1 << 14, Now: config.Now, AnyAddress: true}),
 		known:    throttle.NewFailures(throttle.Config{PerClient: 10, PerAddress: -1, Window: 5 * time.Minute, MaxEntries: 1 << 14, Now: config.Now, AnyAddress: true}),
 		newcomer: throttle.NewRate(10.0/3600, 10, 1<<14, config.Now),
+		asking:   throttle.NewRate(20.0/3600, 20, 1<<14, config.Now),
+		asked:    make(chan ask, waitingAsks),
 	}
 }
 
@@ -111,18 +118,25 @@ func (p *People) SignUp(ctx context.Context, from Origin, n Newcomer) (up Signed
 	if err != nil {
 		return up, err
 	}
-	person := id.NewPerson(p.Rand)
 	up.Organisation, up.Account = id.NewOrganisation(p.Rand), id.NewAccount(p.Rand, id.Sandbox)
 	by := actor.NewSystem("sign-up").From(from.Address, from.RequestID).In(up.Organisation)
-	err = p.Registry.Apply(ctx, by,
-		registry.CreatePerson{ID: person, Email: email.Address, Name: n.Name, Password: hash},
-		registry.CreateOrganisation{ID: up.Organisation, Name: n.Organisation},
-		registry.CreateAccount{ID: up.Account, Name: "Sandbox"},
-		registry.AddMember{Person: person, Roles: []actor.RoleGrant{{Role: actor.OrganisationAdmin}}})
-	if err != nil {
-		return up, err
-	}
-	up.SignedIn, err = p.begin(ctx, from, person)
+	person := registry.Person{ID: id.NewPerson(p.Rand), Email: email.Address, Name: n.Name, Password: hash, Version: 1, CreatedAt: p.Now()}
+	admin := []actor.RoleGrant{{Role: actor.OrganisationAdmin}}
+	err = p.DB.Update(ctx, func(tx *sqldb.Tx) error {
+		err := p.Registry.ApplyIn(ctx, tx, by,
+			registry.CreatePerson{ID: person.ID, Email: person.Email, Name: person.Name, Password: hash},
+			registry.CreateOrganisation{ID: up.Organisation, Name: n.Organisation},
+			registry.CreateAccount{ID: up.Account, Name: "Sandbox"},
+			registry.AddMember{Person: person.ID, Roles: admin})
+		if err != nil {
+			return err
+		}
+		places := []registry.Membership{{Organisation: up.Organisation, Name: n.Organisation, Roles: admin, SandboxOnly: true, Sandboxes: []id.Account{up.Account}}}
+		if up.SignedIn, err = p.begin(ctx, tx, from, person, places); err != nil {
+			return err
+		}
+		return p.mailVerification(ctx, tx, &person)
+	})
 	return up, err
 }
 
@@ -153,13 +167,27 @@ func (p *People) SignIn(ctx context.Context, from Origin, address string, passwo
 	if !right {
 		return in, p.wrong(ctx, from, who)
 	}
-	return p.begin(ctx, from, who.person.ID)
+	return p.signIn(ctx, from, who.person)
+}
+
+// signIn begins a session of a person who has just given their password.
+func (p *People) signIn(ctx context.Context, from Origin, person registry.Person) (in SignedIn, err error) {
+	places, err := p.Registry.Memberships(ctx, person.ID)
+	if err != nil {
+		return in, err
+	}
+	err = p.DB.Update(ctx, func(tx *sqldb.Tx) error {
+		in, err = p.begin(ctx, tx, from, person, places)
+		return err
+	})
+	return in, err
 }
 
 // claimant is the person that somebody says to be; without an id it is nobody,
 // whose password never fits.
 type claimant struct {
 	person   registry.Person
+	email    registry.Email
 	key      string // counts wrong passwords
 	throttle *throttle.Failures
 }
@@ -178,19 +206,22 @@ func (p *People) claimed(ctx context.Context, from Origin, address string) (who 
 	}
 	if used.ID != "" {
 		if key, err := registry.ParseEmail(used.Email); err == nil && key.Key == email.Key {
-			return claimant{used, string(used.ID), p.known}, nil
+			return claimant{used, email, string(used.ID), p.known}, nil
 		}
 	}
 	person, _, err := p.Registry.PersonOf(ctx, email)
-	return claimant{person, email.Key, p.guesses}, err
+	return claimant{person, email, email.Key, p.guesses}, err
 }
 
-// wrong answers a wrong password, and records it if the person is known.
+// wrong answers a wrong password, and records it if the person is known. Who
+// signed up elsewhere and has not verified the address gets the link by mail.
 func (p *People) wrong(ctx context.Context, from Origin, who claimant) error {
 	if wait := who.throttle.Failed(who.key, from.Address); wait > 0 {
 		return tooMany(wait)
 	}
-	if who.person.ID != "" {
+	if who.person.ID == "" {
+		p.ask(ask{email: who.email}) // there is no more to say to somebody who is not known
+	} else {
 		if err := p.record(ctx, from, who.person.ID, "", "sign-in.refuse"); err != nil {
 			return err
 		}
