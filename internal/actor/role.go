@@ -66,6 +66,69 @@ func operatorAbilities() []Ability {
 // given it.
 func (a Ability) OperatorOnly() bool { return slices.Contains(operatorAbilities(), a) }
 
+// Words say what the ability is good for: "the right to …".
+func (a Ability) Words() string {
+	switch a {
+	case OrganisationRead:
+		return "see the organisation"
+	case OrganisationWrite:
+		return "change the organisation"
+	case AccountRead:
+		return "see accounts"
+	case AccountWrite:
+		return "create and change accounts"
+	case MemberRead:
+		return "see the people"
+	case MemberWrite:
+		return "invite people and change their roles"
+	case ClientRead:
+		return "see API clients"
+	case ClientWrite:
+		return "create and change API clients"
+	case ClientDisable:
+		return "disable API clients and secrets"
+	case SecretWrite:
+		return "add, rotate and revoke secrets"
+	case PermissionWrite:
+		return "change the permissions of API clients"
+	case CallRead:
+		return "see calls"
+	case CallTry:
+		return "try calls"
+	case ProductRead:
+		return "see API products"
+	case AuditRead:
+		return "read the audit log"
+	case WebhookRead:
+		return "see webhooks"
+	case WebhookWrite:
+		return "change webhooks"
+	case DeclarationRead:
+		return "export declarations"
+	case DeclarationWrite:
+		return "apply declarations"
+	case NodeRead:
+		return "see the servers"
+	case OrganisationCreate:
+		return "create organisations"
+	case Suspend:
+		return "suspend organisations and accounts"
+	case ProductWrite:
+		return "change API products"
+	case GrantWrite:
+		return "give products to organisations"
+	case PermissionAssign:
+		return "assign the operator's permissions"
+	case KeyRead:
+		return "see signing keys"
+	case KeyWrite:
+		return "change signing keys"
+	case TokenRead:
+		return "inspect tokens"
+	}
+	return string(a)
+}
+
 func allAbilities() Abilities { return setOf(EveryAbility()...) }
 
 func setOf(abilities ...Ability) Abilities {
@@ -156,4 +219,29 @@ func (r Role) Title() string {
 		return "Operator auditor"
 	}
 	return string(r)
+}
+
+// Purpose says in a sentence who the role is for.
+func (r Role) Purpose() string {
+	switch r {
+	case OrganisationAdmin:
+		return "Does everything in the organisation, and hands out every role."
+	case AccountAdmin:
+		return "Does everything in an account but read the audit log, and hands out its roles."
+	case AccessManager:
+		return "Gives permissions to API clients and takes them away."
+	case Developer:
+		return "Creates API clients and their secrets. Permissions come from an access manager."
+	case Auditor:
+		return "Reads everything, the audit log too, and changes nothing."
+	case Viewer:
+		return "Reads everything but the audit log, and changes nothing."
+	case OperatorAdmin:
+		return "Does everything, for every organisation."
+	case OperatorSupport:
+		return "Reads everything but the audit log, and stops API clients and secrets."
+	case OperatorAuditor:
+		return "Reads everything, the audit log too, and changes nothing."
+	}
+	return ""
 }

@@ -86,7 +86,7 @@ func (x *exchange) forbidden(err error) *failure {
 
 // lacking names the roles that have an ability and the people who hold them.
 func (x *exchange) lacking(ability actor.Ability) string {
-	text := "This needs the right to " + abilityWords[ability] + ". "
+	text := "This needs the right to " + ability.Words() + ". "
 	roles := rolesWith(ability)
 	if len(roles) == 0 {
 		return text + "It is the operator's alone."

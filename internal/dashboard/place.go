@@ -147,7 +147,7 @@ func (x *exchange) sees(ability actor.Ability) error {
 	case x.by.NeedsSecondFactor(ability, x.account.ID):
 		return actor.ErrSecondFactor
 	}
-	return fault.Errorf(fault.Forbidden, "this needs the right to %s", abilityWords[ability])
+	return fault.Errorf(fault.Forbidden, "this needs the right to %s", ability.Words())
 }
 
 // findPlaces lists where the person can go: their organisations, and the
@@ -220,7 +220,7 @@ type navEntry struct{ label, path, icon, key string }
 
 var (
 	accountNav      = []navEntry{{"Home", "", "house", "h"}, {"Settings", "/settings", "settings", "s"}}
-	organisationNav = []navEntry{{"Accounts", "", "layers", "h"}, {"Settings", "/settings", "settings", "s"}}
+	organisationNav = []navEntry{{"Accounts", "", "layers", "h"}, {"Roles", "/roles", "shield-check", "r"}, {"Settings", "/settings", "settings", "s"}}
 )
 
 // nav is the rail of the place.
@@ -286,33 +286,4 @@ func rolesWith(ability actor.Ability) (titles []string) {
 		}
 	}
 	return titles
-}
-
-// abilityWords say what an ability is good for: "the right to …".
-var abilityWords = map[actor.Ability]string{
-	actor.OrganisationRead:   "see the organisation",
-	actor.OrganisationWrite:  "change the organisation",
-	actor.AccountRead:        "see this account",
-	actor.AccountWrite:       "create and change accounts",
-	actor.MemberRead:         "see the people",
-	actor.MemberWrite:        "invite people and change their roles",
-	actor.ClientRead:         "see API clients",
-	actor.ClientWrite:        "create and change API clients",
-	actor.ClientDisable:      "disable API clients and secrets",
-	actor.SecretWrite:        "add, rotate and revoke secrets",
-	actor.PermissionWrite:    "change the permissions of API clients",
-	actor.CallRead:           "see calls",
-	actor.CallTry:            "try calls",
-	actor.ProductRead:        "see API products",
-	actor.AuditRead:          "read the audit log",
-	actor.WebhookRead:        "see webhooks",
-	actor.WebhookWrite:       "change webhooks",
-	actor.OrganisationCreate: "create organisations",
-	actor.Suspend:            "suspend organisations and accounts",
-	actor.ProductWrite:       "change API products",
-	actor.GrantWrite:         "give products to organisations",
-	actor.PermissionAssign:   "assign the operator's permissions",
-	actor.KeyRead:            "see signing keys",
-	actor.KeyWrite:           "change signing keys",
-	actor.TokenRead:          "inspect tokens",
 }

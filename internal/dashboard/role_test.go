@@ -16,6 +16,7 @@ const pages = `
 GET  /o/{organisation}               P - - - - -
 GET  /o/{organisation}/accounts/new  P - - - - -
 POST /o/{organisation}/accounts/new  D F F F F F
+GET  /o/{organisation}/roles         - - - - - -
 GET  /o/{organisation}/settings      P - - - - -
 POST /o/{organisation}/settings      D F F F F F
 GET  /a/{account}                    - - - - - -

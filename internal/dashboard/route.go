@@ -50,6 +50,7 @@ func (d *dashboard) routes() []route {
 		{method: "GET", pattern: "/o/{organisation}", handle: d.organisation, needs: actor.OrganisationRead},
 		{method: "GET", pattern: "/o/{organisation}/accounts/new", handle: d.newAccount, needs: actor.OrganisationRead},
 		{method: "POST", pattern: "/o/{organisation}/accounts/new", handle: d.createAccount, needs: actor.AccountWrite},
+		{method: "GET", pattern: "/o/{organisation}/roles", handle: d.roles, needs: actor.OrganisationRead},
 		{method: "GET", pattern: "/o/{organisation}/settings", handle: d.organisationSettings, needs: actor.OrganisationRead},
 		{method: "POST", pattern: "/o/{organisation}/settings", handle: d.saveOrganisationSettings, needs: actor.OrganisationWrite},
 
