@@ -166,7 +166,7 @@ func asksForTenant(query string, organisation bool) bool {
 // queriesOf are the SQL texts of a package, and those that reach a database
 // or are put together without being constant.
 func queriesOf(files []file) []text {
-	constants, takers := map[string]ast.Expr{}, map[string]int{"Exec": 1, "Query": 1, "QueryRow": 1, "ExecContext": 1, "QueryContext": 1, "QueryRowContext": 1}
+	constants, takers := map[string]ast.Expr{}, map[string]int{"Exec": 1, "Query": 1, "QueryPlanned": 1, "QueryRow": 1, "ExecContext": 1, "QueryContext": 1, "QueryRowContext": 1}
 	for _, f := range files {
 		ast.Inspect(f.ast, func(n ast.Node) bool {
 			switch n := n.(type) {

@@ -90,12 +90,11 @@ func BenchmarkListsOfManyClients(b *testing.B) {
 		for _, c := range []struct {
 			name, path string
 			by         *caller
-			reported   bool // and not judged: large pages, and filters that gather a set first
 		}{
-			{"first page", "/clients", by, false}, {"first page by a client of the account", "/clients", byAccount, false}, {"page of 200", "/clients?limit=200", by, true},
-			{"in the middle", "/clients?limit=200" + middle, by, true}, {"of an account", "/clients?account_id=" + string(p.Sandbox), by, false},
-			{"rare text", "/clients?text=NUMBER%20" + fmt.Sprint(manyClients/2), by, false}, {"text that is nowhere", "/clients?text=nowhere", by, false},
-			{"of a product", "/clients?product=auth&state=enabled", by, true}, {"of a product without", "/clients?product=echo", by, true}, {"that expire", "/clients?expires_by=" + time.Now().Add(10*time.Hour).UTC().Format(time.RFC3339), by, true},
+			{"first page", "/clients", by}, {"first page by a client of the account", "/clients", byAccount}, {"page of 200", "/clients?limit=200", by},
+			{"in the middle", "/clients?limit=200" + middle, by}, {"of an account", "/clients?account_id=" + string(p.Sandbox), by},
+			{"rare text", "/clients?text=NUMBER%20" + fmt.Sprint(manyClients/2), by}, {"text that is nowhere", "/clients?text=nowhere", by},
+			{"of a product", "/clients?product=auth&state=enabled", by}, {"of a product without", "/clients?product=echo", by}, {"that expire", "/clients?expires_by=" + time.Now().Add(10*time.Hour).UTC().Format(time.RFC3339), by},
 		} {
 			b.Run(engine+"/"+c.name, func(b *testing.B) {
 				var took []time.Duration
@@ -109,7 +108,7 @@ func BenchmarkListsOfManyClients(b *testing.B) {
 					}
 				}
 				b.ReportMetric(float64(least.Microseconds())/1000, "p95-ms")
-				if !c.reported && least > slowestPage && b.N >= batch {
+				if least > slowestPage && b.N >= batch {
 					b.Errorf("95 of 100 pages took up to %s in the best batch, want %s", least, slowestPage)
 				}
 			})

@@ -192,7 +192,7 @@ func (r *Registry) Accounts(ctx context.Context, by actor.Actor, filter AccountF
 		return list, err
 	}
 	err = r.DB.View(ctx, func(tx *sqldb.Tx) error {
-		found, err := rowsOf(ctx, tx, scanAccount, `SELECT `+accountColumns+` FROM account WHERE organisation_id = $1 AND (created_at, id) < ($2, $3) AND CASE WHEN $4 = '' THEN TRUE ELSE $4 LIKE '%,' || id || ',%' END
+		found, err := filteredRows(ctx, tx, scanAccount, `SELECT `+accountColumns+` FROM account WHERE organisation_id = $1 AND (created_at, id) < ($2, $3) AND CASE WHEN $4 = '' THEN TRUE ELSE $4 LIKE '%,' || id || ',%' END
 			AND $5 IN ('', state) AND $6 IN ('', environment) AND search LIKE $7 ESCAPE '\'
 			ORDER BY created_at DESC, id DESC LIMIT $8`,
 			by.Organisation(), l.after.number, l.after.key, readable, string(filter.State), string(filter.Environment), containing(filter.Text), l.fetch())

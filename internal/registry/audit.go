@@ -81,6 +81,6 @@ func (l *listing) audit(ctx context.Context, tx *sqldb.Tx, by actor.Actor, filte
 	if action != "" {
 		action += "." // no word is cut
 	}
-	return rowsOf(ctx, tx, scanAuditRecord, query, string(by.Organisation()), l.after.number, filter.Subject, filter.Actor,
+	return filteredRows(ctx, tx, scanAuditRecord, query, string(by.Organisation()), l.after.number, filter.Subject, filter.Actor,
 		action, len(action), micros(filter.From), micros(filter.Until), l.fetch())
 }

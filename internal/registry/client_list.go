@@ -87,7 +87,7 @@ func (r *Registry) Clients(ctx context.Context, by actor.Actor, filter ClientFil
 		first, last = filter.Product+".", filter.Product+"/" // the byte after the dot
 	}
 	err = r.DB.View(ctx, func(tx *sqldb.Tx) error {
-		found, err := rowsOf(ctx, tx, scanClientSummary, clientSummaries,
+		found, err := filteredRows(ctx, tx, scanClientSummary, clientSummaries,
 			by.Organisation(), r.Now().UnixMicro(), l.after.number, l.after.key, readable,
 			containing(filter.Text), string(filter.Account), string(filter.Owner), string(filter.State),
 			first, last, filter.Permission, micros(filter.ExpiresBy), l.fetch())

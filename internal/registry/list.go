@@ -3,6 +3,7 @@ package registry
 import (
 	"context"
 	"crypto/subtle"
+	"database/sql"
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
@@ -120,8 +121,18 @@ func pageOf[T any](l *listing, items []T, at func(*T) position) List[T] {
 }
 
 // rowsOf runs a query and scans its rows.
-func rowsOf[T any](ctx context.Context, tx *sqldb.Tx, scan func(scanner) (T, error), query string, args ...any) (items []T, err error) {
+func rowsOf[T any](ctx context.Context, tx *sqldb.Tx, scan func(scanner) (T, error), query string, args ...any) ([]T, error) {
 	rows, err := tx.Query(ctx, query, args...)
+	return scanned(rows, err, scan)
+}
+
+// filteredRows does the same for a query with filters that may be empty.
+func filteredRows[T any](ctx context.Context, tx *sqldb.Tx, scan func(scanner) (T, error), query string, args ...any) ([]T, error) {
+	rows, err := tx.QueryPlanned(ctx, query, args...)
+	return scanned(rows, err, scan)
+}
+
+func scanned[T any](rows *sql.Rows, err error, scan func(scanner) (T, error)) (items []T, _ error) {
 	if err != nil {
 		return nil, err
 	}

@@ -159,7 +159,7 @@ func (r *Registry) Organisations(ctx context.Context, by actor.Actor, filter Org
 		return list, err
 	}
 	err = r.DB.View(ctx, func(tx *sqldb.Tx) error {
-		found, err := rowsOf(ctx, tx, scanOrganisation, `SELECT `+organisationColumns+` FROM organisation
+		found, err := filteredRows(ctx, tx, scanOrganisation, `SELECT `+organisationColumns+` FROM organisation
 			WHERE $1 IN ('', id) AND (created_at, id) < ($2, $3) AND $4 IN ('', state) AND search LIKE $5 ESCAPE '\'
 			ORDER BY created_at DESC, id DESC LIMIT $6 -- any organisation: for the operator at operator level alone`,
 			string(by.Organisation()), l.after.number, l.after.key, string(filter.State), containing(filter.Text), l.fetch())

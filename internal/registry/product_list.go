@@ -216,7 +216,7 @@ func (r *Registry) Grants(ctx context.Context, by actor.Actor, filter GrantFilte
 		return list, err
 	}
 	err = r.DB.View(ctx, func(tx *sqldb.Tx) error {
-		found, err := rowsOf(ctx, tx, scanGrant, `SELECT `+grantColumns+` FROM product_grant
+		found, err := filteredRows(ctx, tx, scanGrant, `SELECT `+grantColumns+` FROM product_grant
 			WHERE $1 IN ('', organisation_id) AND product || ' ' || environment || ' ' || organisation_id > $2 AND $3 IN ('', product) AND $4 IN ('', environment)
 			ORDER BY product || ' ' || environment || ' ' || organisation_id LIMIT $5 -- any organisation: for the operator at operator level alone`,
 			string(by.Organisation()), l.after.key, filter.Product, string(filter.Environment), l.fetch())

@@ -9,6 +9,7 @@ type dialect struct {
 	schema   func(migration string) string // a migration's text for this engine
 	notify   string                        // statement run at the end of a change, or ""
 	clock    string                        // query of the time in microseconds
+	planned  []any                         // arguments before those of a statement that is planned for them
 	listen   func(ctx context.Context, db *DB) error
 	classify func(err error) error // engine errors as fault kinds
 	// serverSaid tells an error that the engine reported from one of the

@@ -46,6 +46,7 @@ func (db *DB) openPostgres() error {
 		migrate:    func(ctx context.Context, db *DB) error { return db.up(ctx, goose.DialectPostgres) },
 		notify:     `SELECT pg_notify('` + channel + `', '')`,
 		clock:      `SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint`,
+		planned:    []any{pgx.QueryExecModeCacheDescribe}, // without a name, so that the server keeps no plan
 		listen:     func(ctx context.Context, db *DB) error { return listenPostgres(ctx, config, db.wake) },
 		classify:   classifyPostgres,
 		serverSaid: func(err error) bool { return pgCode(err) != "" },

@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -31,6 +32,13 @@ func (tx *Tx) Query(ctx context.Context, query string, args ...any) (*sql.Rows, 
 	tx.db.statements.Add(1)
 	rows, err := tx.tx.QueryContext(ctx, query, args...)
 	return rows, tx.db.dialect.classify(err)
+}
+
+// QueryPlanned is Query for a statement whose best plan depends on its
+// arguments, such as filters that may be empty. It is planned each time;
+// PostgreSQL would otherwise settle on one plan for all of them.
+func (tx *Tx) QueryPlanned(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	return tx.Query(ctx, query, append(slices.Clone(tx.db.dialect.planned), args...)...)
 }
 
 // QueryRow runs a statement that returns at most one row. Its Scan returns
