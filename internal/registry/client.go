@@ -10,6 +10,7 @@ import (
 	"github.com/doorward/doorward/internal/fault"
 	"github.com/doorward/doorward/internal/id"
 	"github.com/doorward/doorward/internal/journal"
+	"github.com/doorward/doorward/internal/secret"
 	"github.com/doorward/doorward/internal/sqldb"
 )
 
@@ -283,23 +284,49 @@ type NewClient struct {
 
 // CreateClient makes a client under a fresh id.
 func (r *Registry) CreateClient(ctx context.Context, by actor.Actor, n NewClient) (id.Client, error) {
+	key, _, _, err := r.SetUpClient(ctx, by, Setup{NewClient: n})
+	return key, err
+}
+
+// Setup is a client with what it needs to work.
+type Setup struct {
+	NewClient
+	Permissions []string  // none: given later
+	Secret      string    // name of its first secret; empty: none
+	Expires     time.Time // of that secret; zero: never
+}
+
+// SetUpClient makes a client under a fresh id with permissions and a secret, or
+// nothing of it. The Plaintext cannot be read again; without a secret it is zero.
+func (r *Registry) SetUpClient(ctx context.Context, by actor.Actor, s Setup) (key id.Client, first id.Secret, value secret.Plaintext, err error) {
 	owner := OwnedByOperator
 	switch {
-	case n.Account != "":
+	case s.Account != "":
 		owner = OwnedByAccount
 	case by.Organisation() != "":
 		owner = OwnedByOrganisation
 	}
 	for collisions := 0; ; collisions++ {
-		key := id.NewClient(r.Rand, idPrefix(owner, n.Account), id.MinClientDigits+collisions/3)
-		err := r.Apply(ctx, by, CreateClient{ID: key, Account: n.Account, Name: n.Name, TokenLifetime: n.TokenLifetime, Networks: n.Networks})
+		key = id.NewClient(r.Rand, idPrefix(owner, s.Account), id.MinClientDigits+collisions/3)
+		edits := []Edit{CreateClient{ID: key, Account: s.Account, Name: s.Name, TokenLifetime: s.TokenLifetime, Networks: s.Networks}}
+		if len(s.Permissions) > 0 {
+			edits = append(edits, AddPermissions{Client: key, Permissions: s.Permissions})
+		}
+		if s.Secret != "" {
+			var add AddSecret
+			if add, value, err = r.PrepareSecret(key, s.Secret, s.Expires); err != nil {
+				return "", "", secret.Plaintext{}, err
+			}
+			first, edits = add.ID, append(edits, add)
+		}
+		err = r.Apply(ctx, by, edits...)
 		if isTaken(err) && collisions < 20 {
 			continue
 		}
 		if err != nil {
-			return "", err
+			return "", "", secret.Plaintext{}, err
 		}
-		return key, nil
+		return key, first, value, nil
 	}
 }
 

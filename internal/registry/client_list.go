@@ -60,41 +60,70 @@ const clientSummaryColumns = clientColumns + `,
 	COALESCE((SELECT min(NULLIF(` + secretEnd + `, 0)) FROM ` + workingSecrets + `), 0),
 	COALESCE((SELECT max(u.at) FROM last_use u WHERE u.client_id = c.id AND u.kind = 'secret'), 0)`
 
-const clientSummaries = `SELECT ` + clientSummaryColumns + ` FROM client c WHERE organisation_id = $1 AND state <> 'deleted' AND (created_at, id) < ($3, $4)
+const clientSummaries = `SELECT ` + clientSummaryColumns + listedClients
+
+const listedClients = ` FROM client c WHERE organisation_id = $1 AND state <> 'deleted' AND (created_at, id) < ($3, $4)
 	AND CASE WHEN $5 = '' THEN TRUE ELSE $5 LIKE '%,' || account_id || ',%' END
 	AND search LIKE $6 ESCAPE '\' AND $7 IN ('', account_id) AND $8 IN ('', owner) AND $9 IN ('', state)
 	AND CASE WHEN $10 = '' THEN TRUE ELSE id IN (SELECT p.client_id FROM client_permission p WHERE p.organisation_id = $1 AND p.permission BETWEEN $10 AND $11) END
 	AND CASE WHEN $12 = '' THEN TRUE ELSE id IN (SELECT p.client_id FROM client_permission p WHERE p.organisation_id = $1 AND p.permission = $12) END
-	AND CASE WHEN CAST($13 AS BIGINT) = 0 THEN TRUE ELSE id IN (SELECT s.client_id FROM client_secret s WHERE s.organisation_id = $1 AND s.state IN ('active', 'retiring') AND ` + secretEnd + ` BETWEEN $2 + 1 AND $13) END
+	AND CASE WHEN CAST($13 AS BIGINT) = 0 THEN TRUE ELSE id IN (SELECT s.client_id FROM client_secret s WHERE s.organisation_id = $1 AND s.state IN ('active', 'retiring') AND ` + secretEnd + ` BETWEEN CAST($2 AS BIGINT) + 1 AND $13) END
 	ORDER BY created_at DESC, id DESC LIMIT $14`
 
 // Clients lists the clients of the actor's organisation that the actor may
 // read, newest first; at operator level the operator's own.
 func (r *Registry) Clients(ctx context.Context, by actor.Actor, filter ClientFilter, page Page) (list List[ClientSummary], err error) {
-	readable, err := whereMay(by, actor.ClientRead)
+	l, args, err := r.listClients(by, filter, page)
 	if err != nil {
 		return list, err
+	}
+	err = r.DB.View(ctx, func(tx *sqldb.Tx) error {
+		found, err := filteredRows(ctx, tx, scanClientSummary, clientSummaries, append(args, l.fetch())...)
+		list = pageOf(l, found, func(c *ClientSummary) position { return position{micros(c.CreatedAt), string(c.ID)} })
+		return err
+	})
+	return list, err
+}
+
+// CountClients counts what Clients lists, up to most.
+func (r *Registry) CountClients(ctx context.Context, by actor.Actor, filter ClientFilter, most int) (count int, err error) {
+	_, args, err := r.listClients(by, filter, Page{})
+	if err != nil {
+		return 0, err
+	}
+	err = r.DB.View(ctx, func(tx *sqldb.Tx) error {
+		counted, err := filteredRows(ctx, tx, scanCount, `SELECT count(*) FROM (SELECT 1`+listedClients+`) listed`, append(args, most)...)
+		count = slices.Max(append(counted, 0))
+		return err
+	})
+	return count, err
+}
+
+func scanCount(row scanner) (count int, err error) { return count, row.Scan(&count) }
+
+// listClients begins a list of clients, with what its query is asked but for
+// the limit.
+func (r *Registry) listClients(by actor.Actor, filter ClientFilter, page Page) (*listing, []any, error) {
+	readable, err := whereMay(by, actor.ClientRead)
+	if err != nil {
+		return nil, nil, err
 	}
 	l, err := r.list("clients", by, filter, page, beforeNewest)
 	if err == nil {
 		err = filter.validate()
 	}
 	if err != nil {
-		return list, err
+		return nil, nil, err
 	}
 	first, last := "", ""
 	if filter.Product != "" {
 		first, last = filter.Product+".", filter.Product+"/" // the byte after the dot
 	}
-	err = r.DB.View(ctx, func(tx *sqldb.Tx) error {
-		found, err := filteredRows(ctx, tx, scanClientSummary, clientSummaries,
-			by.Organisation(), r.Now().UnixMicro(), l.after.number, l.after.key, readable,
-			containing(filter.Text), string(filter.Account), string(filter.Owner), string(filter.State),
-			first, last, filter.Permission, micros(filter.ExpiresBy), l.fetch())
-		list = pageOf(l, found, func(c *ClientSummary) position { return position{micros(c.CreatedAt), string(c.ID)} })
-		return err
-	})
-	return list, err
+	return l, []any{
+		by.Organisation(), r.Now().UnixMicro(), l.after.number, l.after.key, readable,
+		containing(filter.Text), string(filter.Account), string(filter.Owner), string(filter.State),
+		first, last, filter.Permission, micros(filter.ExpiresBy),
+	}, nil
 }
 
 func scanClientSummary(row scanner) (s ClientSummary, err error) {

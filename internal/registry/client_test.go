@@ -2,6 +2,7 @@ package registry_test
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -65,6 +66,44 @@ func (b fewBytes) Read(p []byte) (int, error) {
 		}
 	}
 	return n, err
+}
+
+func TestAClientIsSetUpWholeOrNotAtAll(t *testing.T) {
+	each(t, func(t *testing.T, f *fixture) {
+		in := f.operator.In(f.orgA)
+		setup := registry.Setup{
+			NewClient: registry.NewClient{Account: f.productionA, Name: "whole"}, Permissions: []string{"p1.read"},
+			Secret: "first", Expires: f.Now().Add(time.Hour),
+		}
+		key, first, value, err := f.SetUpClient(t.Context(), in, setup)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := f.ClientSummary(t.Context(), in, key)
+		if err != nil || s.Secrets != 1 || !slices.Equal(s.Permissions, setup.Permissions) || !s.ExpiresAt.Equal(setup.Expires) {
+			t.Errorf("the client has %+v, %v", s, err)
+		}
+		if public, _, ok := f.Mint.Parse(value.Reveal()); !ok || public != first {
+			t.Errorf("the secret shown is not %s", first)
+		}
+		before := mustAudit(t, f)
+		setup.Name, setup.Permissions = "half", []string{"p1.read", "p1.none"}
+		if _, _, value, err := f.SetUpClient(t.Context(), in, setup); fault.KindOf(err) != fault.Invalid || !value.IsZero() {
+			t.Errorf("with an unknown permission: %v", err)
+		}
+		if after := mustAudit(t, f); after != before {
+			t.Errorf("%d records were added", after-before)
+		}
+	})
+}
+
+func mustAudit(t *testing.T, f *fixture) int {
+	t.Helper()
+	list, err := f.AuditRecords(t.Context(), f.system.In(f.orgA), registry.AuditFilter{}, registry.Page{Limit: registry.MaxPageSize})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(list.Items)
 }
 
 func TestAClientIDGetsOneMoreDigitAfterThreeCollisions(t *testing.T) {

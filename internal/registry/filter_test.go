@@ -79,6 +79,11 @@ func TestClientsAreFiltered(t *testing.T) {
 			if diff := cmp.Diff(c.want, got); diff != "" {
 				t.Errorf("%+v:\n%s", c.filter, diff)
 			}
+			for _, most := range []int{1, 10} {
+				if count, err := f.CountClients(t.Context(), f.adminA, c.filter, most); err != nil || count != min(most, len(c.want)) {
+					t.Errorf("%+v: count = %d, %v", c.filter, count, err)
+				}
+			}
 		}
 		for _, filter := range []registry.ClientFilter{{State: registry.Deleted}, {Account: "a-s-1"}, {Owner: "someone"}, {Text: "a\x00b"}, {Product: strings.Repeat("x", 300)}} {
 			_, err := f.Clients(t.Context(), f.adminA, filter, registry.Page{})
