@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"net/url"
+	"strings"
 	"testing"
 
 	"github.com/chromedp/cdproto/network"
@@ -14,6 +15,9 @@ var noPages = []string{"/{$}"}
 func (p *product) fixtures(*testing.T) map[string][]fixture {
 	const ada = "ada"
 	organisation, account := "/o/"+p.Organisation, "/a/"+p.Account
+	clients := account + "/clients"
+	client := clients + "/" + p.Client
+	secret := client + "/secrets/" + strings.Split(p.ClientSecret, "_")[2]
 	return map[string][]fixture{
 		"/signin": {
 			{path: "/signin", status: 200, heading: "Sign in", primary: "Sign in"},
@@ -34,6 +38,23 @@ func (p *product) fixtures(*testing.T) map[string][]fixture {
 			{path: account, status: 200, heading: "Sandbox", who: ada},
 			{path: "/a/" + p.ProductionAccount, status: 200, heading: "Production", who: ada},
 		},
+		"/a/{account}/clients": {
+			{path: clients, status: 200, heading: "Clients", primary: "Create client", who: ada},
+			{path: clients + "?q=nothing&product=echo&state=disabled&ending=14", status: 200, heading: "Clients", primary: "Create client", who: ada},
+		},
+		"/a/{account}/clients/new": {{path: clients + "/new", status: 200, heading: "Create client", primary: "Create client and secret", who: ada}},
+		"/a/{account}/clients/{client}": {
+			{path: client, status: 200, heading: "Sample client", who: ada},
+			{path: client + "?lang=dotnet", status: 200, heading: "Sample client", who: ada},
+			{path: clients + "/prod-round-apple-123", status: 404, heading: "Page not found", primary: "Go to clients", who: ada},
+		},
+		"/a/{account}/clients/{client}/disable":                  {{path: client + "/disable", status: 200, heading: "Disable client Sample client", primary: "Disable client", who: ada}},
+		"/a/{account}/clients/{client}/delete":                   {{path: client + "/delete", status: 200, heading: "Delete client Sample client", primary: "Delete client", who: ada}},
+		"/a/{account}/clients/{client}/secrets":                  {{path: client + "/secrets", status: 200, heading: "Sample client", title: "Secrets", primary: "Add secret", who: ada}},
+		"/a/{account}/clients/{client}/secrets/new":              {{path: client + "/secrets/new", status: 200, heading: "Add secret", primary: "Add secret", who: ada}},
+		"/a/{account}/clients/{client}/secrets/{secret}/rotate":  {{path: secret + "/rotate", status: 200, heading: "Rotate secret doorward dev", primary: "Rotate secret", who: ada}},
+		"/a/{account}/clients/{client}/secrets/{secret}/disable": {{path: secret + "/disable", status: 200, heading: "Disable secret doorward dev", primary: "Disable secret", who: ada}},
+		"/a/{account}/clients/{client}/secrets/{secret}/revoke":  {{path: secret + "/revoke", status: 200, heading: "Revoke secret doorward dev", primary: "Revoke secret", who: ada}},
 		"/help":        {{path: "/help", status: 200, heading: "Help"}, {path: "/help", status: 200, heading: "Help", who: ada}},
 		"/help/errors": {{path: "/help/errors", status: 200, heading: "Error codes"}},
 		"/help/api":    {{path: "/help/api", status: 200, heading: "Management API"}},

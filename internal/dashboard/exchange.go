@@ -39,6 +39,7 @@ type exchange struct {
 	// The place in which the page is, if it is in one, and who acts there.
 	organisation registry.Organisation
 	account      registry.Account
+	client       registry.ClientSummary
 	by           actor.Actor
 }
 

@@ -154,8 +154,9 @@ func (x *exchange) retryAfter(wait time.Duration) {
 }
 
 // refused is for a form that the person can mend: its status, and what is wrong
-// with which field. The field is the first one that the message names, else the
-// first. Any other error is returned.
+// with which field. Fields are names, each with the words by which a message
+// means it if they are others ("ends last day"); the first that is meant counts,
+// else the first. Any other error is returned.
 func (x *exchange) refused(err error, fields ...string) (status int, errs []view.FieldError, other error) {
 	text := message(err)
 	switch fault.KindOf(err) {
@@ -173,9 +174,13 @@ func (x *exchange) refused(err error, fields ...string) (status int, errs []view
 	default:
 		return 0, nil, err
 	}
-	field := fields[0]
-	for _, name := range fields {
-		if strings.Contains(text, name) {
+	field, _, _ := strings.Cut(fields[0], " ")
+	for _, f := range fields {
+		name, words, ok := strings.Cut(f, " ")
+		if !ok {
+			words = name
+		}
+		if strings.Contains(text, words) {
 			field = name
 			break
 		}

@@ -74,6 +74,8 @@ type site struct {
 	organisation, other            id.Organisation
 	sandbox, production, elsewhere id.Account // the last of organisation B
 	client, foreign                id.Client  // of the two sandboxes
+	secret                         id.Secret  // of the client
+	value                          string
 }
 
 // roles of organisation A, each held by the person role@a.example. The account
@@ -113,8 +115,12 @@ func (s *site) fill(t testing.TB) {
 	must(t, s.registry.Apply(t.Context(), system.In(s.other),
 		registry.CreateOrganisation{ID: s.other, Name: "Difference Engines"}, registry.CreateAccount{ID: s.elsewhere, Name: "Foreign"}))
 	var err error
-	s.client, err = s.registry.CreateClient(t.Context(), s.system, registry.NewClient{Account: s.sandbox, Name: "billing"})
+	var value secret.Plaintext
+	s.client, s.secret, value, err = s.registry.SetUpClient(t.Context(), s.system, registry.Setup{
+		NewClient: registry.NewClient{Account: s.sandbox, Name: "billing"}, Permissions: []string{"echo.call"}, Secret: "ci", Expires: s.clock.Now().Add(48 * time.Hour),
+	})
 	must(t, err)
+	s.value = value.Reveal()
 	s.foreign, err = s.registry.CreateClient(t.Context(), system.In(s.other), registry.NewClient{Account: s.elsewhere, Name: "theirs"})
 	must(t, err)
 	first, err := s.people.PreparePerson(t.Context(), "first@example.com", "", secret.NewPlaintext(password))
@@ -305,9 +311,20 @@ func (a answer) wants(t testing.TB, status int, words ...string) {
 	}
 }
 
+// random is a text that nothing else is called.
+func (s *site) random() string { return string(id.NewSecret(s.registry.Rand)) }
+
 // at fills the places and things of organisation A into a pattern.
 func (s *site) at(pattern string) string {
 	return strings.NewReplacer(
-		"{organisation}", string(s.organisation), "{account}", string(s.sandbox), "{client}", string(s.client), "{$}", "",
+		"{organisation}", string(s.organisation), "{account}", string(s.sandbox), "{client}", string(s.client), "{secret}", string(s.secret), "{value}", s.value, "{$}", "",
 	).Replace(pattern)
+}
+
+// audit returns how often an action is in the audit log of organisation A.
+func (s *site) audit(t testing.TB, action string) int {
+	t.Helper()
+	list, err := s.registry.AuditRecords(t.Context(), s.system, registry.AuditFilter{Action: action}, registry.Page{Limit: registry.MaxPageSize})
+	must(t, err)
+	return len(list.Items)
 }

@@ -134,8 +134,13 @@ func (x *exchange) enterAccount(key id.Account) error {
 	if err := x.enterOrganisation(entry.Organisation); err != nil {
 		return err
 	}
-	x.account, err = x.d.Registry.Account(x.Context(), x.by, key)
-	return err
+	if x.account, err = x.d.Registry.Account(x.Context(), x.by, key); err != nil {
+		return err
+	}
+	if text := x.PathValue("client"); text != "" {
+		return x.enterClient(id.Client(text))
+	}
+	return nil
 }
 
 // sees refuses whoever lacks an ability here; for a page of the organisation,
@@ -219,7 +224,7 @@ func (x *exchange) here() string {
 type navEntry struct{ label, path, icon, key string }
 
 var (
-	accountNav      = []navEntry{{"Home", "", "house", "h"}, {"Settings", "/settings", "settings", "s"}}
+	accountNav      = []navEntry{{"Home", "", "house", "h"}, {"Clients", "/clients", "boxes", "c"}, {"Settings", "/settings", "settings", "s"}}
 	organisationNav = []navEntry{{"Accounts", "", "layers", "h"}, {"Roles", "/roles", "shield-check", "r"}, {"Settings", "/settings", "settings", "s"}}
 )
 
@@ -269,6 +274,34 @@ func (x *exchange) holders(ability actor.Ability) (names []string, err error) {
 		}
 	}
 	return names, nil
+}
+
+// names are those of people, by their actor (person:…).
+type names map[string]string
+
+// names are those of the members here.
+func (x *exchange) names() (names, error) {
+	members, err := x.d.Registry.Members(x.Context(), x.by)
+	n := names{}
+	for _, m := range members {
+		n["person:"+string(m.Person)] = titleOf(m.Name, m.Email)
+	}
+	return n, err
+}
+
+// of is what to call an actor: a person who has left is known by id alone.
+func (n names) of(who string) string {
+	if name, ok := n[who]; ok {
+		return name
+	}
+	kind, key, _ := strings.Cut(who, ":")
+	switch kind {
+	case "person":
+		return "somebody who has left"
+	case "system":
+		return "the system"
+	}
+	return key
 }
 
 func titleOf(name, email string) string {

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/doorward/doorward/internal/dashboard"
+	"github.com/doorward/doorward/internal/registry"
 )
 
 // pages says what each role finds at each address: P the page with its primary
@@ -24,11 +25,40 @@ GET  /a/{account}/settings           P P - - - -
 POST /a/{account}/settings           D D F F F F
 `
 
+// clientPages are those of API clients.
+const clientPages = `
+GET  /a/{account}/clients                                    P P - P - -
+GET  /a/{account}/clients/new                                P P - P - -
+POST /a/{account}/clients/new                                D D F D F F
+GET  /a/{account}/clients/{client}                           - - - - - -
+POST /a/{account}/clients/{client}/state                     D D F D F F
+GET  /a/{account}/clients/{client}/disable                   P P - P - -
+GET  /a/{account}/clients/{client}/delete                    P P - P - -
+POST /a/{account}/clients/{client}/delete                    D D F D F F
+GET  /a/{account}/clients/{client}/secrets                   P P - P - -
+GET  /a/{account}/clients/{client}/secrets/new               P P - P - -
+POST /a/{account}/clients/{client}/secrets/new               D D F D F F
+POST /a/{account}/clients/{client}/env                       D D F D F F
+GET  /a/{account}/clients/{client}/secrets/{secret}/rotate   P P - P - -
+POST /a/{account}/clients/{client}/secrets/{secret}/rotate   D D F D F F
+POST /a/{account}/clients/{client}/secrets/{secret}/state    D D F D F F
+GET  /a/{account}/clients/{client}/secrets/{secret}/disable  P P - P - -
+GET  /a/{account}/clients/{client}/secrets/{secret}/revoke   P P - P - -
+POST /a/{account}/clients/{client}/secrets/{secret}/revoke   D D F D F F
+`
+
 // forms are what is sent to each address; # stands for the role.
 var forms = map[string][]string{
 	"/o/{organisation}/accounts/new": {"name", "Account of #", "environment", "sandbox"},
 	"/o/{organisation}/settings":     {"name", "Organisation of #"},
 	"/a/{account}/settings":          {"name", "Renamed by #"},
+
+	"/a/{account}/clients/new":                              {"name", "Client of #", "product", "auth", "template", "read"},
+	"/a/{account}/clients/{client}/state":                   {"state", "disabled"},
+	"/a/{account}/clients/{client}/secrets/new":             {"name", "second"},
+	"/a/{account}/clients/{client}/env":                     {"secret", "{value}"},
+	"/a/{account}/clients/{client}/secrets/{secret}/rotate": {"name", "second", "overlap", "1h"},
+	"/a/{account}/clients/{client}/secrets/{secret}/state":  {"state", "disabled"},
 }
 
 // TestPRIV01_eachPageForEachRole also sees to it that other organisations'
@@ -36,8 +66,11 @@ var forms = map[string][]string{
 func TestPRIV01_eachPageForEachRole(t *testing.T) {
 	s := newSite(t)
 	rows := map[string][]string{}
-	for line := range strings.Lines(strings.TrimSpace(pages)) {
+	for line := range strings.Lines(strings.TrimSpace(pages + clientPages)) {
 		fields := strings.Fields(line)
+		if len(fields) == 0 {
+			continue
+		}
 		rows[fields[0]+" "+fields[1]] = fields[2:]
 	}
 	browsers := map[int]*visitor{}
@@ -56,19 +89,21 @@ func TestPRIV01_eachPageForEachRole(t *testing.T) {
 				t.Fatal("the table has no full row for this address")
 			}
 			for i, role := range roles {
-				a := browsers[i].ask(route, s.at(route.Pattern), string(role))
+				a := browsers[i].ask(route, s.fresh(t), string(role))
 				if got := found(route.Method, a); got != row[i] {
 					t.Errorf("%s finds %s (status %d, %q), want %s: %s", role.Title(), got, a.status, a.primary(), row[i], a.text())
 				}
 			}
-			if a := nobody.ask(route, s.at(route.Pattern), "nobody"); a.status != http.StatusUnauthorized || a.heading() != "Sign in" {
+			if a := nobody.ask(route, s.at, "nobody"); a.status != http.StatusUnauthorized || a.heading() != "Sign in" {
 				t.Errorf("nobody gets status %d", a.status)
 			}
 			if route.Pattern == strings.NewReplacer("{organisation}", "", "{account}", "").Replace(route.Pattern) {
 				return
 			}
-			unknown := strings.NewReplacer(string(s.organisation), "o-99999999999999999999", string(s.sandbox), "a-s-99999999999999999999").Replace(s.at(route.Pattern))
-			theirs, none := stranger.ask(route, s.at(route.Pattern), "stranger"), stranger.ask(route, unknown, "stranger")
+			unknown := func(pattern string) string {
+				return strings.NewReplacer(string(s.organisation), "o-99999999999999999999", string(s.sandbox), "a-s-99999999999999999999").Replace(s.at(pattern))
+			}
+			theirs, none := stranger.ask(route, s.at, "stranger"), stranger.ask(route, unknown, "stranger")
 			if theirs.status != http.StatusNotFound || none.status != http.StatusNotFound || theirs.text() != none.text() {
 				t.Errorf("a stranger gets status %d, %q; for an unknown place %d, %q", theirs.status, theirs.text(), none.status, none.text())
 			}
@@ -79,15 +114,27 @@ func TestPRIV01_eachPageForEachRole(t *testing.T) {
 	}
 }
 
-func (v *visitor) ask(route dashboard.Route, path, who string) answer {
+// ask goes to a route, whose places and things at fills in, in the name of who.
+func (v *visitor) ask(route dashboard.Route, at func(string) string, who string) answer {
 	if route.Method == "GET" {
-		return v.get(path)
+		return v.get(at(route.Pattern))
 	}
 	var form []string
 	for _, part := range forms[route.Pattern] {
-		form = append(form, strings.ReplaceAll(part, "#", who))
+		form = append(form, at(strings.ReplaceAll(part, "#", who)))
 	}
-	return v.post(path, form...)
+	return v.post(at(route.Pattern), form...)
+}
+
+// fresh fills in a client of its own with a secret, so that what one did to it
+// is nothing to the next.
+func (s *site) fresh(t *testing.T) func(string) string {
+	t.Helper()
+	key, first, value, err := s.registry.SetUpClient(t.Context(), s.system, registry.Setup{NewClient: registry.NewClient{Account: s.sandbox, Name: "client " + s.random()}, Secret: "ci"})
+	must(t, err)
+	return func(pattern string) string {
+		return s.at(strings.NewReplacer("{client}", string(key), "{secret}", string(first), "{value}", value.Reveal()).Replace(pattern))
+	}
 }
 
 func found(method string, a answer) string {

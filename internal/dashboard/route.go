@@ -39,7 +39,7 @@ func Routes() []Route {
 
 // routes is the map of the Dashboard.
 func (d *dashboard) routes() []route {
-	return []route{
+	return append(d.clientRoutes(), []route{
 		{method: "GET", pattern: "/{$}", handle: d.root, open: true},
 		{method: "GET", pattern: "/signup", handle: d.signUpForm, open: true},
 		{method: "POST", pattern: "/signup", handle: d.signUp, open: true},
@@ -64,6 +64,30 @@ func (d *dashboard) routes() []route {
 		{method: "GET", pattern: "/help/keys", handle: d.helpKeys, open: true},
 		{method: "GET", pattern: "/styleguide", handle: d.styleguide, open: true},
 		{method: "POST", pattern: "/theme", handle: d.setTheme, open: true},
+	}...)
+}
+
+// clientRoutes are those of API clients.
+func (d *dashboard) clientRoutes() []route {
+	return []route{
+		{method: "GET", pattern: "/a/{account}/clients", handle: d.clients, needs: actor.ClientRead},
+		{method: "GET", pattern: "/a/{account}/clients/new", handle: d.newClient, needs: actor.ClientRead},
+		{method: "POST", pattern: "/a/{account}/clients/new", handle: d.createClient, needs: actor.ClientWrite},
+		{method: "GET", pattern: "/a/{account}/clients/{client}", handle: d.overview, needs: actor.ClientRead},
+		{method: "POST", pattern: "/a/{account}/clients/{client}/state", handle: d.setClientState, needs: actor.ClientDisable},
+		{method: "GET", pattern: "/a/{account}/clients/{client}/disable", handle: d.confirmDisable, needs: actor.ClientRead},
+		{method: "GET", pattern: "/a/{account}/clients/{client}/delete", handle: d.confirmDelete, needs: actor.ClientRead},
+		{method: "POST", pattern: "/a/{account}/clients/{client}/delete", handle: d.deleteClient, needs: actor.ClientWrite},
+		{method: "GET", pattern: "/a/{account}/clients/{client}/secrets", handle: d.secrets, needs: actor.ClientRead},
+		{method: "GET", pattern: "/a/{account}/clients/{client}/secrets/new", handle: d.newSecret, needs: actor.ClientRead},
+		{method: "POST", pattern: "/a/{account}/clients/{client}/secrets/new", handle: d.addSecret, needs: actor.SecretWrite},
+		{method: "POST", pattern: "/a/{account}/clients/{client}/env", handle: d.downloadSecret, needs: actor.SecretWrite},
+		{method: "GET", pattern: "/a/{account}/clients/{client}/secrets/{secret}/rotate", handle: d.newRotation, needs: actor.ClientRead},
+		{method: "POST", pattern: "/a/{account}/clients/{client}/secrets/{secret}/rotate", handle: d.rotateSecret, needs: actor.SecretWrite},
+		{method: "POST", pattern: "/a/{account}/clients/{client}/secrets/{secret}/state", handle: d.setSecretState, needs: actor.ClientDisable},
+		{method: "GET", pattern: "/a/{account}/clients/{client}/secrets/{secret}/disable", handle: d.confirmDisableSecret, needs: actor.ClientRead},
+		{method: "GET", pattern: "/a/{account}/clients/{client}/secrets/{secret}/revoke", handle: d.confirmRevoke, needs: actor.ClientRead},
+		{method: "POST", pattern: "/a/{account}/clients/{client}/secrets/{secret}/revoke", handle: d.revokeSecret, needs: actor.SecretWrite},
 	}
 }
 

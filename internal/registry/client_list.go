@@ -99,7 +99,10 @@ func (r *Registry) CountClients(ctx context.Context, by actor.Actor, filter Clie
 	return count, err
 }
 
-func scanCount(row scanner) (count int, err error) { return count, row.Scan(&count) }
+func scanCount(row scanner) (count int, err error) {
+	err = row.Scan(&count)
+	return count, err
+}
 
 // listClients begins a list of clients, with what its query is asked but for
 // the limit.

@@ -1,0 +1,306 @@
+package dashboard
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/doorward/doorward/internal/actor"
+	"github.com/doorward/doorward/internal/dashboard/snippet"
+	"github.com/doorward/doorward/internal/dashboard/view"
+	"github.com/doorward/doorward/internal/fault"
+	"github.com/doorward/doorward/internal/id"
+	"github.com/doorward/doorward/internal/registry"
+)
+
+const languageCookie = "language"
+
+var errProduct = fault.Errorf(fault.Invalid, "there is no such product here: choose one of the list")
+
+// enterClient loads the client that the address names, which must be one of
+// the account. An id that looks like another account's is told, without saying
+// whether it exists.
+func (x *exchange) enterClient(key id.Client) (err error) {
+	x.client, err = x.d.Registry.ClientSummary(x.Context(), x.by, key)
+	if err == nil && x.client.Account == x.account.ID {
+		return nil
+	}
+	if err != nil && fault.KindOf(err) != fault.NotFound {
+		return err
+	}
+	x.client = registry.ClientSummary{}
+	words := map[string]string{
+		id.SandboxClient: "belongs to a sandbox account", id.ProductionClient: "belongs to a production account",
+		id.OrganisationClient: "belongs to an organisation as a whole", id.OperatorClient: "belongs to the operator",
+	}[key.Prefix()]
+	if _, ok := id.ParseClient(string(key)); !ok || words == "" {
+		return errNoPage
+	}
+	return &failure{
+		status: http.StatusNotFound, title: errNoPage.title,
+		text: "There is no client " + string(key) + " in this account. An id like that " + words + ": is it in another one?",
+		ways: []view.Link{{Label: "Go to clients", Path: x.here() + "/clients"}},
+	}
+}
+
+// clientPath is that of the client's pages.
+func (x *exchange) clientPath() string { return x.here() + "/clients/" + string(x.client.ID) }
+
+// clientPage is the frame of the client's pages.
+func (x *exchange) clientPage(tab string) (view.Page, view.ClientFrame) {
+	p := x.page(x.client.Name)
+	f := view.ClientFrame{
+		Name: x.client.Name, ID: string(x.client.ID), Path: x.clientPath(), List: x.here() + "/clients", Disabled: x.client.State == registry.Disabled,
+		MayEnable: x.by.May(actor.ClientWrite, x.account.ID),
+	}
+	for _, t := range []struct{ name, path string }{{"Overview", ""}, {"Secrets", "/secrets"}} {
+		f.Tabs = append(f.Tabs, view.Link{Label: t.name, Path: f.Path + t.path, Current: t.name == tab})
+	}
+	if tab != "Overview" {
+		p.Title = tab
+		p.Context = append([]string{x.client.Name}, p.Context...)
+	}
+	return p, f
+}
+
+// overview is the client's first page: what it is, and how to call with it.
+func (d *dashboard) overview(x *exchange) error {
+	p, frame := x.clientPage("Overview")
+	use, err := d.Usage.Client(x.Context(), x.by, x.client.ID)
+	if err != nil {
+		return err
+	}
+	page := view.ClientOverview{
+		Frame: frame, TokenURL: d.TokenURL, APIURL: d.APIURL, Account: string(x.account.ID), Lifetime: x.client.TokenLifetime,
+		Secrets: x.client.Secrets, EndsAt: x.client.ExpiresAt, Permissions: len(x.client.Permissions), CreatedAt: x.client.CreatedAt,
+		CalledAt: use.Call.At, TokenAt: use.Token.At, MayAddSecret: x.by.May(actor.SecretWrite, x.account.ID),
+	}
+	for _, network := range x.client.Networks {
+		page.Networks = append(page.Networks, network.String())
+	}
+	if use.Call.From.IsValid() {
+		page.CalledFrom = use.Call.From.String()
+	}
+	if page.QuickStart, err = x.quickStart(); err != nil {
+		return err
+	}
+	return x.show(http.StatusOK, view.ClientOverviewPage(p, page))
+}
+
+// quickStart is a call that the client may make, in the language that the
+// person chose last.
+func (x *exchange) quickStart() (q view.QuickStart, err error) {
+	call, err := x.exampleCall()
+	if err != nil {
+		return q, err
+	}
+	snippets, err := snippet.Write(call)
+	if err != nil {
+		return q, err
+	}
+	chosen := x.language(snippets)
+	for _, s := range snippets {
+		if !slices.ContainsFunc(q.Languages, func(l view.Link) bool { return l.Label == s.Name }) {
+			q.Languages = append(q.Languages, view.Link{Label: s.Name, Path: x.clientPath() + "?lang=" + s.Key + "#quick-start", Current: s.Language == chosen.Language})
+		}
+		if s.Language == chosen.Language {
+			q.Variants = append(q.Variants, view.Link{Label: s.Variant, Path: x.clientPath() + "?lang=" + s.Key + "#quick-start", Current: s.Key == chosen.Key})
+		}
+	}
+	q.Text, q.File, q.Install, q.Run, q.Name = chosen.Text, chosen.File, chosen.Install, chosen.Run, chosen.Name
+	q.Method, q.Path = call.Method, call.Path
+	return q, nil
+}
+
+// language is the snippet that the address asks for, or the browser's last.
+func (x *exchange) language(snippets []snippet.Snippet) snippet.Snippet {
+	for _, key := range []string{x.URL.Query().Get("lang"), x.cookie(languageCookie)} {
+		for _, s := range snippets {
+			if s.Key == key || s.Language == key {
+				if key != x.cookie(languageCookie) {
+					x.setCookie(languageCookie, key, year)
+				}
+				return s
+			}
+		}
+	}
+	return snippets[0]
+}
+
+// exampleCall is the most harmless call that the client may make; without any
+// permission it is one of the first product, which will be refused.
+func (x *exchange) exampleCall() (snippet.Call, error) {
+	call := snippet.Call{
+		TokenURL: x.d.TokenURL, APIURL: x.d.APIURL, ClientID: string(x.client.ID), AccountID: string(x.account.ID),
+		AccountParameter: x.d.AccountParameter, Method: http.MethodGet, Path: "/",
+	}
+	products, err := x.products()
+	if err != nil {
+		return call, err
+	}
+	best := -1
+	for _, p := range products {
+		for _, r := range p.Definition.Routes {
+			if harm := harmOf(&r, x.client.Permissions); best < 0 || harm < best {
+				best = harm
+				call.Method, call.Path, call.Body = exampleOf(&p.Definition, &r)
+			}
+		}
+	}
+	return call, nil
+}
+
+// harmOf orders routes by how good an example they are: those that may be
+// called, that only read, and that have nothing to fill in come first.
+func harmOf(r *registry.Route, held []string) int {
+	harm := strings.Count(r.Path, "{")
+	if strings.HasSuffix(r.Path, "...}") {
+		harm--
+	}
+	if r.Method != http.MethodGet && r.Method != "*" {
+		harm += 10
+	}
+	if r.Public {
+		harm += 20
+	}
+	if !opens(r, held) {
+		harm += 100
+	}
+	return harm
+}
+
+func opens(r *registry.Route, held []string) bool {
+	return r.Public || slices.ContainsFunc(r.Permissions, func(set []string) bool {
+		return !slices.ContainsFunc(set, func(key string) bool { return !slices.Contains(held, key) })
+	})
+}
+
+// exampleOf is a call of a route: what may be anything is "hello".
+func exampleOf(d *registry.Definition, r *registry.Route) (method, path, body string) {
+	method, path = r.Method, d.Prefix+r.Path
+	if i := strings.LastIndex(path, "/{"); i >= 0 && strings.HasSuffix(path, "...}") {
+		path = path[:i] + "/hello"
+	}
+	switch method {
+	case "*":
+		method = http.MethodGet
+	case http.MethodPost, http.MethodPut, http.MethodPatch:
+		body = "{}"
+	}
+	return method, path, body
+}
+
+// setClientState disables a client, which stops it at once, or enables it again.
+func (d *dashboard) setClientState(x *exchange) error {
+	state := registry.ClientState(x.value("state"))
+	if state != registry.Enabled && state != registry.Disabled {
+		return errBadForm
+	}
+	if state == registry.Disabled && x.value("confirm") == "" {
+		used, err := x.usedLately()
+		if err != nil {
+			return err
+		}
+		if used {
+			return x.redirect(x.clientPath() + "/disable")
+		}
+	}
+	if err := d.Registry.Apply(x.Context(), x.by, registry.SetClientState{Client: x.client.ID, State: state}); err != nil {
+		return err
+	}
+	if state == registry.Enabled {
+		return x.done(x.clientPath(), "Client "+x.client.Name+" is enabled. Tokens from before stay refused.", nil)
+	}
+	return x.done(x.clientPath(), "Client "+x.client.Name+" is disabled. Its calls are refused from now on.", x.undo("state", "state", string(registry.Enabled)))
+}
+
+// undo is a button that sends one field to one of the client's addresses.
+func (x *exchange) undo(path, name, value string) *view.Action {
+	return &view.Action{Label: "Undo", Path: x.clientPath() + "/" + path, Fields: []view.Hidden{{Name: name, Value: value}}, Class: "small", Icon: "undo-2"}
+}
+
+// usedLately says whether stopping the client would stop something.
+func (x *exchange) usedLately() (bool, error) {
+	use, err := x.d.Usage.Client(x.Context(), x.by, x.client.ID)
+	day := x.d.Now().Add(-24 * time.Hour)
+	return use.Call.At.After(day) || use.Token.At.After(day), err
+}
+
+func (d *dashboard) confirmDisable(x *exchange) error {
+	return x.confirm(view.Confirm{
+		Title: "Disable client " + x.client.Name, Back: x.clientPath(), Keep: "Keep client", Do: "Disable client",
+		Action: view.Action{Path: x.clientPath() + "/state", Fields: []view.Hidden{{Name: "state", Value: "disabled"}, {Name: "confirm", Value: "1"}}},
+		Facts:  []string{"Its calls are refused from then on, with the tokens that it has too.", "Everything it holds is kept: enabling it again makes it work with new tokens."},
+	}, actor.ClientDisable)
+}
+
+// confirm is a page before something that stops calls or cannot be undone. It
+// says how much the client is used.
+func (x *exchange) confirm(c view.Confirm, needs actor.Ability) (err error) {
+	use, err := x.d.Usage.Client(x.Context(), x.by, x.client.ID)
+	if err != nil {
+		return err
+	}
+	c.Client, c.CalledAt, c.TokenAt = x.client.Name, use.Call.At, use.Token.At
+	if use.Call.From.IsValid() {
+		c.CalledFrom = use.Call.From.String()
+	}
+	if c.Locked, err = x.locked("client", needs); err != nil {
+		return err
+	}
+	p := x.page(c.Title, x.client.Name)
+	p.Width = "narrow"
+	status := http.StatusOK
+	if len(c.Errors) > 0 {
+		status = http.StatusUnprocessableEntity
+	}
+	return x.show(status, view.ConfirmPage(p, c))
+}
+
+func (d *dashboard) confirmDelete(x *exchange) error { return x.showDelete(nil) }
+
+func (x *exchange) showDelete(errs []view.FieldError) error {
+	return x.confirm(view.Confirm{
+		Title: "Delete client " + x.client.Name, Back: x.clientPath(), Keep: "Keep client", Do: "Delete client", Final: true, Errors: errs,
+		Action: view.Action{Path: x.clientPath() + "/delete"}, Type: x.typed(),
+		Facts: []string{"Its secrets and tokens stop working at once. This cannot be undone, and its id is never used again.", "Disabling it stops it as well, and can be undone."},
+	}, actor.ClientWrite)
+}
+
+// typed is what has to be typed before something final happens in production.
+func (x *exchange) typed() string {
+	if x.account.ID.Environment() == id.Production {
+		return x.client.Name
+	}
+	return ""
+}
+
+// deliberate refuses something final in production that was not confirmed by
+// typing the client's name, or without a recent sign-in.
+func (x *exchange) deliberate() ([]view.FieldError, error) {
+	if x.typed() == "" {
+		return nil, nil
+	}
+	if x.value("name") != strings.TrimSpace(x.client.Name) {
+		return []view.FieldError{{Field: "name", Text: "Type the name of the client as it stands above."}}, nil
+	}
+	if !x.by.Recent() {
+		return nil, actor.ErrRecentSignIn
+	}
+	return nil, nil
+}
+
+func (d *dashboard) deleteClient(x *exchange) error {
+	errs, err := x.deliberate()
+	if err != nil {
+		return err
+	}
+	if len(errs) > 0 {
+		return x.showDelete(errs)
+	}
+	if err := d.Registry.Apply(x.Context(), x.by, registry.SetClientState{Client: x.client.ID, State: registry.Deleted}); err != nil {
+		return err
+	}
+	return x.done(x.here()+"/clients", "Client "+x.client.Name+" is deleted.", nil)
+}
