@@ -210,9 +210,9 @@ func (d *dashboard) setClientState(x *exchange) error {
 		return err
 	}
 	if state == registry.Enabled {
-		return x.done(x.clientPath(), "Client "+x.client.Name+" is enabled. Tokens from before stay refused.", nil)
+		return x.done(x.clientPath(), "Client "+x.client.Name+" is enabled. Earlier tokens stay refused.", nil)
 	}
-	return x.done(x.clientPath(), "Client "+x.client.Name+" is disabled. Its calls are refused from now on.", x.undo("state", "state", string(registry.Enabled)))
+	return x.done(x.clientPath(), "Client "+x.client.Name+" is disabled: its calls are refused now.", x.undo("state", "state", string(registry.Enabled)))
 }
 
 // undo is a button that sends one field to one of the client's addresses.
