@@ -302,6 +302,39 @@ func (e Visibility) Valid() bool {
 	}
 }
 
+// Defines values for ExplainCallParamsMethod.
+const (
+	ExplainCallParamsMethodDELETE  ExplainCallParamsMethod = "DELETE"
+	ExplainCallParamsMethodGET     ExplainCallParamsMethod = "GET"
+	ExplainCallParamsMethodHEAD    ExplainCallParamsMethod = "HEAD"
+	ExplainCallParamsMethodOPTIONS ExplainCallParamsMethod = "OPTIONS"
+	ExplainCallParamsMethodPATCH   ExplainCallParamsMethod = "PATCH"
+	ExplainCallParamsMethodPOST    ExplainCallParamsMethod = "POST"
+	ExplainCallParamsMethodPUT     ExplainCallParamsMethod = "PUT"
+)
+
+// Valid indicates whether the value is a known member of the ExplainCallParamsMethod enum.
+func (e ExplainCallParamsMethod) Valid() bool {
+	switch e {
+	case ExplainCallParamsMethodDELETE:
+		return true
+	case ExplainCallParamsMethodGET:
+		return true
+	case ExplainCallParamsMethodHEAD:
+		return true
+	case ExplainCallParamsMethodOPTIONS:
+		return true
+	case ExplainCallParamsMethodPATCH:
+		return true
+	case ExplainCallParamsMethodPOST:
+		return true
+	case ExplainCallParamsMethodPUT:
+		return true
+	default:
+		return false
+	}
+}
+
 // APIClient defines model for APIClient.
 type APIClient struct {
 	// AccountID Example: a-s-4f7k2m9q1x8z3c6v5b0n
@@ -575,6 +608,36 @@ type DeclaredProduct struct {
 
 // Environment defines model for Environment.
 type Environment string
+
+// Explanation defines model for Explanation.
+type Explanation struct {
+	// AccountID Example: a-s-4f7k2m9q1x8z3c6v5b0n
+	AccountID *AccountID `json:"account_id,omitempty"`
+
+	// Allowed Whether the call would reach the product.
+	Allowed bool `json:"allowed"`
+
+	// Code Of the refusal.
+	Code *string `json:"code,omitempty"`
+
+	// Detail Why it would be refused.
+	Detail      *string      `json:"detail,omitempty"`
+	Environment *Environment `json:"environment,omitempty"`
+
+	// Holds What the client holds of the product.
+	Holds []PermissionKey `json:"holds"`
+
+	// Product Example: auth
+	Product *ProductKey `json:"product,omitempty"`
+
+	// Remedy What to do about it.
+	Remedy *string `json:"remedy,omitempty"`
+	Route  *Route  `json:"route,omitempty"`
+
+	// Status Of the refusal; 200 if there is none.
+	Status int     `json:"status"`
+	Title  *string `json:"title,omitempty"`
+}
 
 // KeyID Example: sandbox-signing-key-7d3f
 type KeyID = string
@@ -1225,6 +1288,21 @@ type EnableClientParams struct {
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 
+// ExplainCallParams defines parameters for ExplainCall.
+type ExplainCallParams struct {
+	// Method Of the call.
+	Method ExplainCallParamsMethod `form:"method" json:"method"`
+
+	// Target Path and query of the call on the API domain.
+	Target string `form:"target" json:"target"`
+
+	// Address From where; if left out, the client's networks are not looked at.
+	Address *string `form:"address,omitempty" json:"address,omitempty"`
+}
+
+// ExplainCallParamsMethod defines parameters for ExplainCall.
+type ExplainCallParamsMethod string
+
 // ChangeClientPermissionsParams defines parameters for ChangeClientPermissions.
 type ChangeClientPermissionsParams struct {
 	// IfMatch Make the change on this version only, as ETag or version gave it.
@@ -1690,6 +1768,13 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /clients/{client_id}/enable (the `EnableClient` operationId).
 	EnableClient(ctx context.Context, clientID ClientInPath, params *EnableClientParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ExplainCall Find out what the gateway would say to a call of an API client
+	//
+	// As if it came with a good access token for all that the client holds. No call is made.
+	//
+	// Corresponds with GET /clients/{client_id}/explanation (the `ExplainCall` operationId).
+	ExplainCall(ctx context.Context, clientID ClientInPath, params *ExplainCallParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetClientPermissions Read the permissions of an API client
 	//
@@ -2378,6 +2463,23 @@ func (c *Client) DisableClient(ctx context.Context, clientID ClientInPath, param
 // Corresponds with POST /clients/{client_id}/enable (the `EnableClient` operationId).
 func (c *Client) EnableClient(ctx context.Context, clientID ClientInPath, params *EnableClientParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewEnableClientRequest(c.Server, clientID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ExplainCall Find out what the gateway would say to a call of an API client
+//
+// As if it came with a good access token for all that the client holds. No call is made.
+//
+// Corresponds with GET /clients/{client_id}/explanation (the `ExplainCall` operationId).
+func (c *Client) ExplainCall(ctx context.Context, clientID ClientInPath, params *ExplainCallParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewExplainCallRequest(c.Server, clientID, params)
 	if err != nil {
 		return nil, err
 	}
@@ -4226,6 +4328,83 @@ func NewEnableClientRequest(server string, clientID ClientInPath, params *Enable
 			req.Header.Set("If-Match", headerParam0)
 		}
 
+	}
+
+	return req, nil
+}
+
+// NewExplainCallRequest constructs an http.Request for the ExplainCall method
+func NewExplainCallRequest(server string, clientID ClientInPath, params *ExplainCallParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "client_id", clientID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/clients/%s/explanation", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "method", params.Method, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "target", params.Target, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if params.Address != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "address", *params.Address, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
 	}
 
 	return req, nil
@@ -6674,6 +6853,15 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /clients/{client_id}/enable (the `EnableClient` operationId).
 	EnableClientWithResponse(ctx context.Context, clientID ClientInPath, params *EnableClientParams, reqEditors ...RequestEditorFn) (*EnableClientResponse, error)
 
+	// ExplainCallWithResponse Find out what the gateway would say to a call of an API client
+	//
+	// As if it came with a good access token for all that the client holds. No call is made.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /clients/{client_id}/explanation (the `ExplainCall` operationId).
+	ExplainCallWithResponse(ctx context.Context, clientID ClientInPath, params *ExplainCallParams, reqEditors ...RequestEditorFn) (*ExplainCallResponse, error)
+
 	// GetClientPermissionsWithResponse Read the permissions of an API client
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -7838,6 +8026,54 @@ func (r EnableClientResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r EnableClientResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ExplainCallResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Explanation
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Refusal
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ExplainCallResponse) GetJSON200() *Explanation {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ExplainCallResponse) GetApplicationProblemJSONDefault() *Refusal {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ExplainCallResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ExplainCallResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ExplainCallResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ExplainCallResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -9979,6 +10215,21 @@ func (c *ClientWithResponses) EnableClientWithResponse(ctx context.Context, clie
 	return ParseEnableClientResponse(rsp)
 }
 
+// ExplainCallWithResponse Find out what the gateway would say to a call of an API client
+//
+// As if it came with a good access token for all that the client holds. No call is made.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /clients/{client_id}/explanation (the `ExplainCall` operationId).
+func (c *ClientWithResponses) ExplainCallWithResponse(ctx context.Context, clientID ClientInPath, params *ExplainCallParams, reqEditors ...RequestEditorFn) (*ExplainCallResponse, error) {
+	rsp, err := c.ExplainCall(ctx, clientID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseExplainCallResponse(rsp)
+}
+
 // GetClientPermissionsWithResponse Read the permissions of an API client
 //
 // Returns a wrapper object for the known response body format(s).
@@ -11296,6 +11547,39 @@ func ParseEnableClientResponse(rsp *http.Response) (*EnableClientResponse, error
 			headers.ETag = value
 		}
 		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseExplainCallResponse parses an HTTP response from a ExplainCallWithResponse call
+func ParseExplainCallResponse(rsp *http.Response) (*ExplainCallResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ExplainCallResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Explanation
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Refusal
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
 	}
 
 	return response, nil

@@ -47,31 +47,14 @@ type Decision struct {
 // as far as they were found, and has the claims of a token that is ours and was
 // refused, for logs and metrics. A warm decision does no I/O.
 func (a *Access) Decide(ctx context.Context, r *Request) (d Decision, err error) {
-	if err := a.fresh(); err != nil {
+	if err := a.route(ctx, r, &d); err != nil {
 		return d, err
 	}
-	target, err := ParseTarget(r.Target, r.Host)
-	if err != nil {
-		return d, err
-	}
-	routes, err := a.routes.get(ctx, struct{}{})
-	if err != nil {
-		return d, unavailable(err)
-	}
-	d.Match, err = routes.Match(r.Method, &target)
-	if product := d.Match.Product; product != nil && !product.Reaches(id.Sandbox) && !product.Reaches(id.Production) {
-		return d, productUnknown() // also on a path or method that a draft does not have: the answer must not show it
-	}
-	if err != nil {
-		return d, err
-	}
-	route := d.Match.Route
-	d.Path, d.RawQuery = target.Stripped(d.Match.Prefix), target.RawQuery()
 	token, err := bearerToken(r.Header)
 	if err != nil {
 		return d, err
 	}
-	if token == "" && route.Public {
+	if token == "" && d.Match.Route.Public {
 		return d, a.anonymous(&d)
 	}
 	named, err := a.accountNamed(r, &d)
@@ -87,6 +70,57 @@ func (a *Access) Decide(ctx context.Context, r *Request) (d Decision, err error)
 	err = a.authorize(ctx, r, &d, named)
 	d.RawQuery = withoutMethodOverride(d.RawQuery)
 	return d, err
+}
+
+// Explain says what Decide would say of the call if it came with a token of the
+// client, as that is known now. A request without an address is not held
+// against the client's networks.
+func (a *Access) Explain(ctx context.Context, r *Request, client id.Client) (d Decision, err error) {
+	if err := a.route(ctx, r, &d); err != nil {
+		return d, err
+	}
+	named, err := a.accountNamed(r, &d)
+	if err != nil {
+		return d, err
+	}
+	if d.Holder, err = a.Holder(ctx, client); err != nil {
+		return d, err
+	}
+	if code := d.Holder.Standing(); code != "" {
+		return d, fault.New(code, "")
+	}
+	if r.Peer.IsValid() {
+		if err := a.fromNetwork(d.Holder.Client, r.Peer); err != nil {
+			return d, err
+		}
+	}
+	d.Claims = &jwt.Claims{Scope: a.Scope, OrganisationID: string(d.Holder.Client.Organisation)}
+	d.Permissions = ofProduct(d.Holder.Client.Permissions, d.Match.Product.Key) // also when another thing is in the way
+	return d, a.allowed(ctx, r, &d, named)
+}
+
+// route finds the route of a call.
+func (a *Access) route(ctx context.Context, r *Request, d *Decision) error {
+	if err := a.fresh(); err != nil {
+		return err
+	}
+	target, err := ParseTarget(r.Target, r.Host)
+	if err != nil {
+		return err
+	}
+	routes, err := a.routes.get(ctx, struct{}{})
+	if err != nil {
+		return unavailable(err)
+	}
+	d.Match, err = routes.Match(r.Method, &target)
+	if product := d.Match.Product; product != nil && !product.Reaches(id.Sandbox) && !product.Reaches(id.Production) {
+		return productUnknown() // also on a path or method that a draft does not have: the answer must not show it
+	}
+	if err != nil {
+		return err
+	}
+	d.Path, d.RawQuery = target.Stripped(d.Match.Prefix), target.RawQuery()
+	return nil
 }
 
 // productUnknown answers alike where there is no product and where there is
@@ -111,6 +145,11 @@ func (a *Access) authorize(ctx context.Context, r *Request, d *Decision, named n
 	if err := a.fromNetwork(d.Holder.Client, r.Peer); err != nil {
 		return err
 	}
+	return a.allowed(ctx, r, d, named)
+}
+
+// allowed does so wherever the call comes from.
+func (a *Access) allowed(ctx context.Context, r *Request, d *Decision, named namedAccount) error {
 	if err := a.organisationNamed(r, d); err != nil {
 		return err
 	}

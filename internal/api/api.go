@@ -10,6 +10,7 @@
 package api
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"net/netip"
@@ -31,6 +32,8 @@ type Config struct {
 	Keys     *signingkey.Ring
 	DB       *sqldb.DB // of the leases of nodes
 	Ignored  []string  // query parameters that the gateway reads on every call
+	// Explain says what the gateway would decide about a call of a client.
+	Explain func(context.Context, *access.Request, id.Client) (access.Decision, error)
 }
 
 // API answers calls of the management API. It is safe for concurrent use.

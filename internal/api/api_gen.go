@@ -62,6 +62,9 @@ type ServerInterface interface {
 	// EnableClient Enable an API client
 	// (POST /clients/{client_id}/enable)
 	EnableClient(w http.ResponseWriter, r *http.Request, clientID ClientInPath, params EnableClientParams)
+	// ExplainCall Find out what the gateway would say to a call of an API client
+	// (GET /clients/{client_id}/explanation)
+	ExplainCall(w http.ResponseWriter, r *http.Request, clientID ClientInPath, params ExplainCallParams)
 	// GetClientPermissions Read the permissions of an API client
 	// (GET /clients/{client_id}/permissions)
 	GetClientPermissions(w http.ResponseWriter, r *http.Request, clientID ClientInPath)
@@ -1034,6 +1037,74 @@ func (siw *ServerInterfaceWrapper) EnableClient(w http.ResponseWriter, r *http.R
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.EnableClient(w, r, clientID, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ExplainCall operation middleware
+func (siw *ServerInterfaceWrapper) ExplainCall(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "client_id" -------------
+	var clientID ClientInPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "client_id", r.PathValue("client_id"), &clientID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "client_id", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ExplainCallParams
+
+	// ------------- Required query parameter "method" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, true, "method", r.URL.Query(), &params.Method, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "method"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "method", Err: err})
+		}
+		return
+	}
+
+	// ------------- Required query parameter "target" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, true, "target", r.URL.Query(), &params.Target, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "target"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "target", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "address" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "address", r.URL.Query(), &params.Address, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "address"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "address", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ExplainCall(w, r, clientID, params)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -2983,6 +3054,7 @@ func HandlerWithOptions(si ServerInterface, options StdHTTPServerOptions) http.H
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/clients/{client_id}/disable", wrapper.DisableClient)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/clients/{client_id}/permissions", wrapper.GetClientPermissions)
 	m.HandleFunc(http.MethodPatch+" "+options.BaseURL+"/clients/{client_id}/permissions", wrapper.ChangeClientPermissions)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/clients/{client_id}/explanation", wrapper.ExplainCall)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/clients/{client_id}/secrets", wrapper.ListSecrets)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/clients/{client_id}/secrets", wrapper.CreateSecret)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/clients/{client_id}/secrets/{secret_id}", wrapper.GetSecret)
@@ -3625,6 +3697,46 @@ type EnableClientdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response EnableClientdefaultApplicationProblemPlusJSONResponse) VisitEnableClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExplainCallRequestObject struct {
+	ClientID ClientInPath `json:"client_id"`
+	Params   ExplainCallParams
+}
+
+type ExplainCallResponseObject interface {
+	VisitExplainCallResponse(w http.ResponseWriter) error
+}
+
+type ExplainCall200JSONResponse Explanation
+
+func (response ExplainCall200JSONResponse) VisitExplainCallResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExplainCalldefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ExplainCalldefaultApplicationProblemPlusJSONResponse) VisitExplainCallResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -5259,6 +5371,9 @@ type StrictServerInterface interface {
 	// EnableClient Enable an API client
 	// (POST /clients/{client_id}/enable)
 	EnableClient(ctx context.Context, request EnableClientRequestObject) (EnableClientResponseObject, error)
+	// ExplainCall Find out what the gateway would say to a call of an API client
+	// (GET /clients/{client_id}/explanation)
+	ExplainCall(ctx context.Context, request ExplainCallRequestObject) (ExplainCallResponseObject, error)
 	// GetClientPermissions Read the permissions of an API client
 	// (GET /clients/{client_id}/permissions)
 	GetClientPermissions(ctx context.Context, request GetClientPermissionsRequestObject) (GetClientPermissionsResponseObject, error)
@@ -5806,6 +5921,33 @@ func (sh *strictHandler) EnableClient(w http.ResponseWriter, r *http.Request, cl
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(EnableClientResponseObject); ok {
 		if err := validResponse.VisitEnableClientResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ExplainCall operation middleware
+func (sh *strictHandler) ExplainCall(w http.ResponseWriter, r *http.Request, clientID ClientInPath, params ExplainCallParams) {
+	var request ExplainCallRequestObject
+
+	request.ClientID = clientID
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ExplainCall(ctx, request.(ExplainCallRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ExplainCall")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ExplainCallResponseObject); ok {
+		if err := validResponse.VisitExplainCallResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

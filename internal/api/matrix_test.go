@@ -64,6 +64,7 @@ enableClient            x x f f n u x f
 disableClient           x x f f n u x f
 getClientPermissions    x x f f n u x f
 changeClientPermissions x x f f n u x f
+explainCall             x x f f n u x f
 listSecrets             x x f f n u x f
 createSecret            x x f f n u x f
 getSecret               x x f f n u x f
@@ -177,6 +178,8 @@ func (o *operation) request(t testing.TB, s subject) (path, body string) {
 	switch o.ID {
 	case "deletePermission":
 		path = strings.Replace(path, "{permission}", "sold.unused", 1)
+	case "explainCall":
+		path += "?method=GET&target=/sold/things"
 	case "deleteRoute":
 		path += "?method=GET&path=/things"
 	}

@@ -18,14 +18,19 @@ func WriteProblem(w http.ResponseWriter, helpURL string, traceID string, err err
 	if !ok || e.Kind == Internal {
 		e = &Error{Code: InternalError}
 	}
-	row := e.row()
-	detail := row.Cause
-	if e.Message != "" {
-		detail = sentence(e.Message)
-	}
+	row, detail := e.row(), e.Detail()
 	setHeader(w.Header(), e, &row, detail)
 	w.WriteHeader(row.Status)
 	_, _ = w.Write(appendProblem(make([]byte, 0, 512), helpURL, traceID, e, &row, detail)) // a caller that is gone needs no answer
+}
+
+// Detail is the text of the problem document: Message as a sentence, or the
+// cause in the code's row.
+func (e *Error) Detail() string {
+	if e.Message == "" {
+		return e.row().Cause
+	}
+	return sentence(e.Message)
 }
 
 func setHeader(h http.Header, e *Error, row *Entry, detail string) {

@@ -26,6 +26,7 @@ import (
 	"github.com/doorward/doorward/internal/egress"
 	"github.com/doorward/doorward/internal/fault"
 	"github.com/doorward/doorward/internal/gateway"
+	"github.com/doorward/doorward/internal/id"
 	"github.com/doorward/doorward/internal/jwt"
 	"github.com/doorward/doorward/internal/mail"
 	"github.com/doorward/doorward/internal/registry"
@@ -173,6 +174,9 @@ func (s *Server) openKeys(ctx context.Context) (err error) {
 	}
 	s.managementAPI, err = api.New(api.Config{
 		Registry: s.registry, Keys: s.keys, DB: s.db, Ignored: []string{s.config.AccountParameter, s.config.OrganisationParameter},
+		Explain: func(ctx context.Context, r *access.Request, client id.Client) (access.Decision, error) {
+			return s.access.Explain(ctx, r, client)
+		},
 	})
 	return err
 }
