@@ -14,6 +14,7 @@ const (
 	KindVerification Kind = "verification"
 	KindReset        Kind = "reset"
 	KindPassword     Kind = "password"
+	KindFactor       Kind = "factor"
 )
 
 // Link is a link that a mail carries, good once and for so long.
@@ -71,6 +72,33 @@ func Invitation(to Recipient, path string, token secret.Plaintext, inviter, orga
 			fmt.Sprintf("%s invites you to %s as %s.", quoted(inviter), place, strings.Join(roles, ", ")),
 			"See what it is about, and join or leave it:\n%LINK%",
 			fmt.Sprintf("The link is for you alone and works once, until %s. If you do not know who invites you, do nothing.", date(ends))),
+	}
+}
+
+// FactorSet tells somebody that they have a new second factor.
+func FactorSet(to Recipient) Message {
+	return factorNotice(to, "Your second factor was set up", "A second factor was set up for this e-mail address. One from before, and its recovery codes, are no longer good.")
+}
+
+// FactorRemoved tells somebody that they have no second factor any more.
+func FactorRemoved(to Recipient) Message {
+	return factorNotice(to, "Your second factor was removed", "The second factor for this e-mail address was removed: the password alone signs in now, and reaches nothing in production.")
+}
+
+// RecoveryCodesRenewed tells somebody that they have new recovery codes.
+func RecoveryCodesRenewed(to Recipient) Message {
+	return factorNotice(to, "Your recovery codes were renewed", "New recovery codes were made for this e-mail address. Those from before are no longer good.")
+}
+
+// RecoveryCodeUsed tells somebody that a recovery code signed in.
+func RecoveryCodeUsed(to Recipient) Message {
+	return factorNotice(to, "A recovery code was used", "A recovery code took the place of your second factor. It is no longer good.")
+}
+
+func factorNotice(to Recipient, subject, text string) Message {
+	return Message{
+		Kind: KindFactor, To: to, Notice: true, Path: "/recover", Subject: subject,
+		Text: paragraphs(text, "If it was not you, set a new password at once, then look through your sessions:\n%LINK%"),
 	}
 }
 

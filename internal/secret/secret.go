@@ -25,5 +25,7 @@ func SealedColumns() []string {
 		"webhook.secret",
 		"webhook.previous_secret",
 		"mail.body",
+		"factor.seed",
+		"factor.pending",
 	}
 }

@@ -388,6 +388,15 @@ func (c *Config) check() error {
 	return errors.Join(problems...)
 }
 
+// hostOf is the host of a URL that was checked.
+func hostOf(text string) string {
+	u, err := url.Parse(text)
+	if err != nil {
+		return ""
+	}
+	return u.Hostname()
+}
+
 func isLoopback(host string) bool {
 	addr, err := netip.ParseAddr(host)
 	return host == "localhost" || err == nil && addr.IsLoopback()

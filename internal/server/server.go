@@ -160,7 +160,8 @@ func (s *Server) openRegistry(ctx context.Context) error {
 		MaxPermissionBytes: authserver.PermissionBudget(s.issuer(), s.config.PublicURL, s.config.Signing.Algorithm),
 	})
 	s.people = signin.New(signin.Config{
-		DB: s.db, Registry: s.registry, Mail: s.mail, Now: s.now, Rand: rand.Reader, Log: s.log, ByInvitation: s.config.SignUp == SignUpByInvitation,
+		DB: s.db, Registry: s.registry, Mail: s.mail, Sealer: s.sealer, Issuer: hostOf(s.config.DashboardURL), Now: s.now, Rand: rand.Reader, Log: s.log,
+		ByInvitation: s.config.SignUp == SignUpByInvitation,
 	})
 	return nil
 }

@@ -84,7 +84,7 @@ func newFixture(t testing.TB, db *sqldb.DB, change func(c *signin.Config)) *fixt
 	log := slog.New(slog.DiscardHandler)
 	outbox := mail.New(mail.Config{DB: db, Sealer: sealer, Now: f.clock.Now, Rand: random, Log: log, Dashboard: dashboard})
 	r := registry.New(registry.Config{DB: db, Now: f.clock.Now, Rand: random, Mint: mint, Mail: outbox, IssuerPath: "/auth/open"})
-	config := signin.Config{DB: db, Registry: r, Mail: outbox, Now: f.clock.Now, Rand: random, Log: log}
+	config := signin.Config{DB: db, Registry: r, Mail: outbox, Sealer: sealer, Issuer: "Example APIs", Now: f.clock.Now, Rand: random, Log: log}
 	if change != nil {
 		change(&config)
 	}

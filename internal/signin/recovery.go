@@ -42,8 +42,15 @@ func (p *People) Reset(ctx context.Context, from Origin, token, password secret.
 }
 
 // ChangePassword sets a new password of the person of a session, who gives the
-// old one. Their other sessions end, and this one gets a new id.
+// old one, and the second factor minutes ago if there is one. Their other sessions
+// end, and this one gets a new id.
 func (p *People) ChangePassword(ctx context.Context, from Origin, s *Session, old, password secret.Plaintext) (in SignedIn, err error) {
+	switch {
+	case s.Pending():
+		return in, actor.ErrSecondFactor
+	case s.Factor && !within(s.FactorAt, p.Now()):
+		return in, actor.ErrRecentSignIn
+	}
 	if err := p.checkPasswordOf(ctx, from, &s.Person, old); err != nil {
 		return in, err
 	}

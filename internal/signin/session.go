@@ -38,20 +38,27 @@ type Session struct {
 	EndsAt      time.Time
 	Address     string
 	UserAgent   string
+	Factor      bool // the person has a second factor
 }
 
-// Recent says whether the person proved within the last minutes who they are.
+// Recent says whether the person proved within the last minutes who they are,
+// with the second factor if they have one.
 func (s *Session) Recent(now time.Time) bool {
-	proved := s.ProvedAt
-	return !proved.IsZero() && now.Sub(proved) < RecentTime
+	return within(s.ProvedAt, now) && (!s.Factor || within(s.FactorAt, now))
 }
+
+func within(proved, now time.Time) bool { return !proved.IsZero() && now.Sub(proved) < RecentTime }
+
+// Pending says that the session still waits for the second factor: until
+// [People.GiveFactor] it is good for nothing else.
+func (s *Session) Pending() bool { return s.Factor && s.FactorAt.IsZero() }
 
 // Session returns the session of a cookie, and notes that it was used.
 // fault.Unauthenticated says that it ended or never was.
 func (p *People) Session(ctx context.Context, cookie secret.Plaintext) (s Session, err error) {
 	now := p.Now()
 	err = p.DB.View(ctx, func(tx *sqldb.Tx) error {
-		s, err = scanSession(tx.QueryRow(ctx, `SELECT `+sessionColumns+` FROM session WHERE digest = $1`, digestOf(cookie)))
+		s, err = scanSession(tx.QueryRow(ctx, `SELECT `+sessionSelection+` FROM session WHERE digest = $1`, digestOf(cookie)))
 		return err
 	})
 	if errors.Is(err, sql.ErrNoRows) || err == nil && s.over(now) {
@@ -81,13 +88,17 @@ func (p *People) Session(ctx context.Context, cookie secret.Plaintext) (s Sessio
 var errNoSession = fault.Errorf(fault.Unauthenticated, "your session has ended: sign in again")
 
 func (s *Session) over(now time.Time) bool {
-	return !now.Before(s.EndsAt) || now.Sub(s.SeenAt) >= IdleTime
+	return !now.Before(s.EndsAt) || now.Sub(s.SeenAt) >= IdleTime || s.Pending() && now.Sub(s.CreatedAt) >= PendingTime
 }
 
 // Actor returns the person of a session acting in an organisation, or without
 // one at the operator's level, with the roles that they have there. It is
-// fault.NotFound when they have none, as for an organisation that is not there.
+// fault.NotFound when they have none, as for an organisation that is not there,
+// and actor.ErrSecondFactor while the session is pending.
 func (p *People) Actor(s *Session, organisation id.Organisation, from Origin) (actor.Actor, error) {
+	if err := s.whole(); err != nil {
+		return actor.Actor{}, err
+	}
 	var roles []actor.RoleGrant
 	proof := actor.Proof{SecondFactor: !s.FactorAt.IsZero(), Recent: s.Recent(p.Now()), Verified: !s.Person.VerifiedAt.IsZero()}
 	for _, m := range s.Memberships {
@@ -105,8 +116,12 @@ func (p *People) Actor(s *Session, organisation id.Organisation, from Origin) (a
 }
 
 // Self returns the person of a session acting for themselves: it renames them,
-// accepts invitations and the like, and has no right in any organisation.
+// accepts invitations and the like, and has no right in any organisation. While
+// the session is pending it is nobody.
 func (p *People) Self(s *Session, from Origin) actor.Actor {
+	if s.Pending() {
+		return actor.Actor{}
+	}
 	return actor.NewPerson(s.Person.ID, "", s.ID).From(from.Address, from.RequestID).
 		Proven(actor.Proof{SecondFactor: !s.FactorAt.IsZero(), Recent: s.Recent(p.Now()), Verified: !s.Person.VerifiedAt.IsZero()})
 }
@@ -118,10 +133,13 @@ func (p *People) SignOut(ctx context.Context, from Origin, s *Session) error {
 
 // Sessions returns the person's sessions that have not ended, the newest first.
 func (p *People) Sessions(ctx context.Context, s *Session) (all []Session, err error) {
+	if err := s.whole(); err != nil {
+		return nil, err
+	}
 	now := p.Now()
 	err = p.DB.View(ctx, func(tx *sqldb.Tx) error {
 		all = nil
-		rows, err := tx.Query(ctx, `SELECT `+sessionColumns+` FROM session WHERE person_id = $1 ORDER BY created_at DESC, id`, s.Person.ID)
+		rows, err := tx.Query(ctx, `SELECT `+sessionSelection+` FROM session WHERE person_id = $1 ORDER BY created_at DESC, id`, s.Person.ID)
 		if err != nil {
 			return err
 		}
@@ -140,8 +158,11 @@ func (p *People) Sessions(ctx context.Context, s *Session) (all []Session, err e
 	return all, err
 }
 
-// EndSession ends one of the person's sessions.
+// EndSession ends one of the person's sessions. A pending one can end itself.
 func (p *People) EndSession(ctx context.Context, from Origin, s *Session, key string) error {
+	if err := s.whole(); err != nil && key != s.ID {
+		return err
+	}
 	return p.DB.Update(ctx, func(tx *sqldb.Tx) error {
 		result, err := tx.Exec(ctx, `DELETE FROM session WHERE id = $1 AND person_id = $2`, key, s.Person.ID)
 		if err != nil {
@@ -156,6 +177,9 @@ func (p *People) EndSession(ctx context.Context, from Origin, s *Session, key st
 
 // EndOtherSessions signs the person out everywhere else.
 func (p *People) EndOtherSessions(ctx context.Context, from Origin, s *Session) error {
+	if err := s.whole(); err != nil {
+		return err
+	}
 	return p.DB.Update(ctx, func(tx *sqldb.Tx) error {
 		if _, err := tx.Exec(ctx, `DELETE FROM session WHERE person_id = $1 AND id <> $2`, s.Person.ID, s.ID); err != nil {
 			return err
@@ -168,7 +192,12 @@ func (p *People) EndOtherSessions(ctx context.Context, from Origin, s *Session) 
 // remembers the browser.
 func (p *People) begin(ctx context.Context, tx *sqldb.Tx, from Origin, person registry.Person, places []registry.Membership) (in SignedIn, err error) {
 	now := p.Now()
+	factor, err := hasFactor(ctx, tx, person.ID)
+	if err != nil {
+		return in, err
+	}
 	in, err = p.insertSession(ctx, tx, Session{
+		Factor: factor,
 		Person: person, Memberships: places, CreatedAt: now, ProvedAt: now, SeenAt: now, EndsAt: now.Add(SessionTime),
 		Address: from.Address.String(), UserAgent: from.agent(),
 	})
@@ -204,9 +233,12 @@ func (p *People) renewSession(ctx context.Context, tx *sqldb.Tx, s Session) (in 
 
 const sessionColumns = `id, person_id, created_at, proved_at, factor_at, seen_at, ends_at, address, user_agent`
 
+// sessionSelection is what scanSession reads.
+const sessionSelection = sessionColumns + `, EXISTS (SELECT 1 FROM factor WHERE factor.person_id = session.person_id AND seed IS NOT NULL)`
+
 func scanSession(row interface{ Scan(into ...any) error }) (s Session, err error) {
 	var created, proved, factor, seen, ends int64
-	err = row.Scan(&s.ID, &s.Person.ID, &created, &proved, &factor, &seen, &ends, &s.Address, &s.UserAgent)
+	err = row.Scan(&s.ID, &s.Person.ID, &created, &proved, &factor, &seen, &ends, &s.Address, &s.UserAgent, &s.Factor)
 	s.CreatedAt, s.ProvedAt, s.FactorAt = fromMicros(created), fromMicros(proved), fromMicros(factor)
 	s.SeenAt, s.EndsAt = fromMicros(seen), fromMicros(ends)
 	return s, err

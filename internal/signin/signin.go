@@ -2,9 +2,10 @@
 // and makes the Actor with which a request of theirs acts.
 //
 // It hides passwords, cookies and the tables behind them. What must stay true:
-// a password, cookie or link is stored as its hash alone; signing in costs one
-// password hash whatever the answer, which is the same for an unknown address
-// and a wrong password; roles are read anew for every request; and what a
+// a password, cookie, link or recovery code is stored as its hash alone, the seed
+// of a second factor sealed; signing in costs one password hash whatever the
+// answer, which is the same for an unknown address and a wrong password; no code
+// and no link works twice; roles are read anew for every request; and what a
 // session has shown (second factor, recent password) is said in one place,
 // [People.Actor], and judged in one, actor.Actor.May.
 package signin
@@ -27,12 +28,13 @@ import (
 	"github.com/doorward/doorward/internal/throttle"
 )
 
-// Config is what People work with. DB, Registry, Mail, Now, Rand and Log are
-// needed.
+// Config is what People work with. The first eight fields are needed.
 type Config struct {
 	DB       *sqldb.DB
 	Registry *registry.Registry
 	Mail     *mail.Outbox
+	Sealer   *secret.Sealer // seals second factors
+	Issuer   string         // what authenticator programs call this installation
 	Now      func() time.Time
 	Rand     io.Reader
 	Log      *slog.Logger
@@ -50,6 +52,7 @@ type People struct {
 	hasher   *hasher
 	guesses  *throttle.Failures // of a person's password, from anywhere
 	known    *throttle.Failures // of the same on a browser that the person used before
+	codes    *throttle.Failures // of a person's second factor
 	newcomer *throttle.Rate     // sign-ups from one address
 	asking   *throttle.Rate     // links asked for from one address
 	asked    chan ask
@@ -76,6 +79,7 @@ func New(config Config) *People {
 		hasher:   newHasher(config.HashWorkers, config.Rand),
 		guesses:  throttle.NewFailures(throttle.Config{PerClient: 10, PerAddress: 50, Window: 5 * time.Minute, MaxEntries: 1 << 14, Now: config.Now, AnyAddress: true}),
 		known:    throttle.NewFailures(throttle.Config{PerClient: 10, PerAddress: -1, Window: 5 * time.Minute, MaxEntries: 1 << 14, Now: config.Now, AnyAddress: true}),
+		codes:    throttle.NewFailures(throttle.Config{PerClient: 10, PerAddress: -1, Window: 15 * time.Minute, MaxEntries: 1 << 14, Now: config.Now, AnyAddress: true}),
 		newcomer: throttle.NewRate(10.0/3600, 10, 1<<14, config.Now),
 		asking:   throttle.NewRate(20.0/3600, 20, 1<<14, config.Now),
 		asked:    make(chan ask, waitingAsks),

@@ -87,6 +87,9 @@ func (p *People) Verify(ctx context.Context, from Origin, token, password secret
 // Join hands the places of whoever signed up again with an address on to the
 // person who verified it before, whose session s is, and deletes the newer one.
 func (p *People) Join(ctx context.Context, from Origin, s *Session, token secret.Plaintext) error {
+	if err := s.whole(); err != nil {
+		return err
+	}
 	newer, err := p.personOfLink(ctx, toVerify, token)
 	if err != nil {
 		return err
@@ -136,6 +139,9 @@ func (s *Session) joining(place registry.Membership) registry.Edit {
 // SendVerification mails the person of a session another link that verifies
 // their address.
 func (p *People) SendVerification(ctx context.Context, from Origin, s *Session) error {
+	if err := s.whole(); err != nil {
+		return err
+	}
 	if !s.Person.VerifiedAt.IsZero() {
 		return fault.Errorf(fault.Conflict, "your e-mail address is verified already")
 	}
