@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"maps"
 	"net/url"
 	"strings"
 	"testing"
@@ -12,13 +13,13 @@ import (
 var noPages = []string{"/{$}"}
 
 // fixtures are the pages and states that are looked at, by the router's pattern.
-func (p *product) fixtures(*testing.T) map[string][]fixture {
+func (p *product) fixtures(t *testing.T) map[string][]fixture {
 	const ada = "ada"
 	organisation, account := "/o/"+p.Organisation, "/a/"+p.Account
 	clients := account + "/clients"
 	client := clients + "/" + p.Client
 	secret := client + "/secrets/" + strings.Split(p.ClientSecret, "_")[2]
-	return map[string][]fixture{
+	all := map[string][]fixture{
 		"/signin": {
 			{path: "/signin", status: 200, heading: "Sign in", primary: "Sign in"},
 			{path: account, status: 401, heading: "Sign in", primary: "Sign in"},
@@ -66,6 +67,8 @@ func (p *product) fixtures(*testing.T) map[string][]fixture {
 		},
 		"/": {{path: "/no/such/page", status: 404, heading: "Page not found", primary: "Go to the start"}},
 	}
+	maps.Copy(all, p.teamFixtures(t))
+	return all
 }
 
 // cookiesOf are those of a browser in which somebody is signed in.

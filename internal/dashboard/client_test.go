@@ -239,7 +239,7 @@ func dateIn(s *site, days int) string {
 
 func otherSecret(t *testing.T, s *site) string {
 	t.Helper()
-	return s.fresh(t)("{value}")
+	return s.fresh(t, "")("{value}")
 }
 
 func TestASecretThatCannotBeAddedSaysWhy(t *testing.T) {

@@ -115,7 +115,7 @@ func (x *exchange) from() string {
 func (x *exchange) fail(err error) {
 	f := x.failureOf(err)
 	if f.status >= http.StatusInternalServerError {
-		x.d.Log.Error("the dashboard failed", "method", x.Method, "path", x.URL.EscapedPath(), "request_id", x.requestID, "error", err)
+		x.d.Log.Error("the dashboard failed", "page", x.Pattern, "method", x.Method, "request_id", x.requestID, "error", err)
 	}
 	if e, ok := errors.AsType[*fault.Error](err); ok && e.RetryAfter > 0 {
 		x.retryAfter(e.RetryAfter)

@@ -17,6 +17,7 @@ import (
 	"github.com/doorward/doorward/internal/actor"
 	"github.com/doorward/doorward/internal/dashboard"
 	"github.com/doorward/doorward/internal/id"
+	"github.com/doorward/doorward/internal/mail"
 	"github.com/doorward/doorward/internal/registry"
 	"github.com/doorward/doorward/internal/secret"
 	"github.com/doorward/doorward/internal/signin"
@@ -67,6 +68,7 @@ type site struct {
 	db       *sqldb.DB
 	registry *registry.Registry
 	people   *signin.People
+	outbox   *mail.Outbox
 	usage    *usage.Usage
 	clock    *clock
 	system   actor.Actor // in organisation A
@@ -76,6 +78,10 @@ type site struct {
 	client, foreign                id.Client  // of the two sandboxes
 	secret                         id.Secret  // of the client
 	value                          string
+	invitation                     id.Invitation         // into A, as viewer
+	link                           string                // to it
+	person                         id.Person             // the viewer
+	like                           registry.CreatePerson // with the password of everybody
 }
 
 // roles of organisation A, each held by the person role@a.example. The account
@@ -90,8 +96,11 @@ func newSite(t testing.TB) *site {
 		t.Fatal(err)
 	}
 	random, quiet := &seeded{source: rand.NewChaCha8([32]byte{7})}, slog.New(slog.DiscardHandler)
-	s.registry = registry.New(registry.Config{DB: s.db, Now: s.clock.Now, Rand: random, Mint: mint, IssuerPath: "/auth/open"})
-	s.people = signin.New(signin.Config{DB: s.db, Registry: s.registry, Now: s.clock.Now, Rand: random, Log: quiet})
+	sealer, err := secret.NewSealer(make([]byte, secret.KeySize))
+	must(t, err)
+	s.outbox = mail.New(mail.Config{DB: s.db, Sealer: sealer, Now: s.clock.Now, Rand: random, Log: quiet, Dashboard: base})
+	s.registry = registry.New(registry.Config{DB: s.db, Now: s.clock.Now, Rand: random, Mint: mint, Sealer: sealer, Mail: s.outbox, IssuerPath: "/auth/open"})
+	s.people = signin.New(signin.Config{DB: s.db, Registry: s.registry, Mail: s.outbox, Now: s.clock.Now, Rand: random, Log: quiet})
 	s.usage = usage.New(usage.Config{DB: s.db, Now: s.clock.Now, Log: quiet})
 	s.Handler = dashboard.New(dashboard.Config{
 		URL: base, Registry: s.registry, People: s.people, Usage: s.usage, Now: s.clock.Now, Rand: random,
@@ -123,21 +132,31 @@ func (s *site) fill(t testing.TB) {
 	s.value = value.Reveal()
 	s.foreign, err = s.registry.CreateClient(t.Context(), system.In(s.other), registry.NewClient{Account: s.elsewhere, Name: "theirs"})
 	must(t, err)
-	first, err := s.people.PreparePerson(t.Context(), "first@example.com", "", secret.NewPlaintext(password))
+	s.like, err = s.people.PreparePerson(t.Context(), "first@example.com", "", secret.NewPlaintext(password))
 	must(t, err)
+	s.invitation = s.invited(t, "invited@example.com")
+	s.link = s.linkTo(t, "invited@example.com")
 	for _, role := range roles {
 		grant := actor.RoleGrant{Role: role}
-		if role == actor.AccountAdmin {
-			grant.Account = s.sandbox
-		}
-		s.addPerson(t, s.system, first, emailOf(role), role.Title(), grant)
+		grant.Account = accountOf(s, role)
+		s.addPerson(t, s.system, emailOf(role), role.Title(), grant)
 	}
-	s.addPerson(t, system.In(s.other), first, "admin@b.example", "Somebody Else", actor.RoleGrant{Role: actor.OrganisationAdmin})
+	s.person = s.personOf(t, emailOf(actor.Viewer))
+	s.addPerson(t, system.In(s.other), "admin@b.example", "Somebody Else", actor.RoleGrant{Role: actor.OrganisationAdmin})
+}
+
+// accountOf is where a role is held: the account admin's on the sandbox alone.
+func accountOf(s *site, role actor.Role) id.Account {
+	if role == actor.AccountAdmin {
+		return s.sandbox
+	}
+	return ""
 }
 
 // addPerson makes a person with the password of another, which costs no hash.
-func (s *site) addPerson(t testing.TB, by actor.Actor, like registry.CreatePerson, email, name string, grant actor.RoleGrant) {
+func (s *site) addPerson(t testing.TB, by actor.Actor, email, name string, grant actor.RoleGrant) {
 	t.Helper()
+	like := s.like
 	like.ID, like.Email, like.Name = id.NewPerson(s.registry.Rand), email, name
 	must(t, s.registry.Apply(t.Context(), by, like, registry.AddMember{Person: like.ID, Roles: []actor.RoleGrant{grant}}))
 }
@@ -318,6 +337,7 @@ func (s *site) random() string { return string(id.NewSecret(s.registry.Rand)) }
 func (s *site) at(pattern string) string {
 	return strings.NewReplacer(
 		"{organisation}", string(s.organisation), "{account}", string(s.sandbox), "{client}", string(s.client), "{secret}", string(s.secret), "{value}", s.value, "{$}", "",
+		"{person}", string(s.person), "{invitation}", string(s.invitation), "/invite/{link}", s.link,
 	).Replace(pattern)
 }
 

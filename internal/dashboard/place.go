@@ -224,8 +224,17 @@ func (x *exchange) here() string {
 type navEntry struct{ label, path, icon, key string }
 
 var (
-	accountNav      = []navEntry{{"Home", "", "house", "h"}, {"Clients", "/clients", "boxes", "c"}, {"Settings", "/settings", "settings", "s"}}
-	organisationNav = []navEntry{{"Accounts", "", "layers", "h"}, {"Roles", "/roles", "shield-check", "r"}, {"Settings", "/settings", "settings", "s"}}
+	accountNav = []navEntry{
+		{"Home", "", "house", "h"},
+		{"Clients", "/clients", "boxes", "c"},
+		{"Settings", "/settings", "settings", "s"},
+	}
+	organisationNav = []navEntry{
+		{"Accounts", "", "layers", "h"},
+		{"Team", "/team", "users", "t"},
+		{"Roles", "/roles", "shield-check", "r"},
+		{"Settings", "/settings", "settings", "s"},
+	}
 )
 
 // nav is the rail of the place.

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/doorward/doorward/internal/actor"
 	"github.com/doorward/doorward/internal/dashboard"
 	"github.com/doorward/doorward/internal/registry"
 )
@@ -51,7 +52,11 @@ POST /a/{account}/clients/{client}/secrets/{secret}/revoke   D D F D F F
 var forms = map[string][]string{
 	"/o/{organisation}/accounts/new": {"name", "Account of #", "environment", "sandbox"},
 	"/o/{organisation}/settings":     {"name", "Organisation of #"},
-	"/a/{account}/settings":          {"name", "Renamed by #"},
+
+	"/o/{organisation}/team/invite":   {"email", "invited.by.#@example.com", "role", "developer", "account", "{account}"},
+	"/o/{organisation}/team/{person}": {"role", "viewer", "new_role", "developer", "new_account", "{account}"},
+
+	"/a/{account}/settings": {"name", "Renamed by #"},
 
 	"/a/{account}/clients/new":                              {"name", "Client of #", "product", "auth", "template", "read"},
 	"/a/{account}/clients/{client}/state":                   {"state", "disabled"},
@@ -66,7 +71,7 @@ var forms = map[string][]string{
 func TestPRIV01_eachPageForEachRole(t *testing.T) {
 	s := newSite(t)
 	rows := map[string][]string{}
-	for line := range strings.Lines(strings.TrimSpace(pages + clientPages)) {
+	for line := range strings.Lines(strings.TrimSpace(pages + clientPages + teamPages)) {
 		fields := strings.Fields(line)
 		if len(fields) == 0 {
 			continue
@@ -89,7 +94,11 @@ func TestPRIV01_eachPageForEachRole(t *testing.T) {
 				t.Fatal("the table has no full row for this address")
 			}
 			for i, role := range roles {
-				a := browsers[i].ask(route, s.fresh(t), string(role))
+				v := browsers[i]
+				if strings.HasSuffix(route.Pattern, "/leave") && route.Method == "POST" { // who leaves is gone
+					v = s.as(t, s.another(t, actor.RoleGrant{Role: role, Account: accountOf(s, role)})).proven()
+				}
+				a := v.ask(route, s.fresh(t, route.Pattern), string(role))
 				if got := found(route.Method, a); got != row[i] {
 					t.Errorf("%s finds %s (status %d, %q), want %s: %s", role.Title(), got, a.status, a.primary(), row[i], a.text())
 				}
@@ -126,10 +135,20 @@ func (v *visitor) ask(route dashboard.Route, at func(string) string, who string)
 	return v.post(at(route.Pattern), form...)
 }
 
-// fresh fills in a client of its own with a secret, so that what one did to it
-// is nothing to the next.
-func (s *site) fresh(t *testing.T) func(string) string {
+// fresh fills in a client of its own with a secret, a viewer or somebody
+// invited, so that what one did to them is nothing to the next.
+func (s *site) fresh(t *testing.T, pattern string) func(string) string {
 	t.Helper()
+	switch {
+	case strings.Contains(pattern, "{person}"):
+		person := s.personOf(t, s.another(t, actor.RoleGrant{Role: actor.Viewer}))
+		return func(pattern string) string { return s.at(strings.ReplaceAll(pattern, "{person}", string(person))) }
+	case strings.Contains(pattern, "{invitation}"):
+		invitation := s.invited(t, s.random()+"@a.example")
+		return func(pattern string) string {
+			return s.at(strings.ReplaceAll(pattern, "{invitation}", string(invitation)))
+		}
+	}
 	key, first, value, err := s.registry.SetUpClient(t.Context(), s.system, registry.Setup{NewClient: registry.NewClient{Account: s.sandbox, Name: "client " + s.random()}, Secret: "ci"})
 	must(t, err)
 	return func(pattern string) string {

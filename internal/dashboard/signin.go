@@ -2,6 +2,7 @@ package dashboard
 
 import (
 	"net/http"
+	"net/url"
 
 	"github.com/doorward/doorward/internal/dashboard/view"
 	"github.com/doorward/doorward/internal/fault"
@@ -115,5 +116,8 @@ func (d *dashboard) signOut(x *exchange) error {
 		}
 	}
 	x.setCookie(sessionCookie, "", 0)
+	if next := local(x.value("next")); next != "/" {
+		return x.redirect("/signin?next=" + url.QueryEscape(next))
+	}
 	return x.redirect("/signin")
 }

@@ -140,7 +140,7 @@ func (c *change) mayInvite(ctx context.Context, roles []actor.RoleGrant) error {
 		return err
 	}
 	for _, role := range roles {
-		if err := mayHandOut(c.by, role); err != nil {
+		if err := MayHandOut(c.by, role); err != nil {
 			return err
 		}
 	}
@@ -288,7 +288,7 @@ func (c *change) stillStands(ctx context.Context, i *Invitation) error {
 		return err
 	}
 	for _, role := range i.Roles {
-		if err := mayHandOut(inviter, role); err != nil {
+		if err := MayHandOut(inviter, role); err != nil {
 			return fault.Errorf(fault.Conflict, "who invited you may not do so any more, so the invitation is void: ask somebody else of the organisation")
 		}
 	}

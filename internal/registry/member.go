@@ -82,7 +82,7 @@ func (e ChangeRoles) apply(ctx context.Context, c *change) error {
 		return err
 	}
 	for _, role := range append(without(e.Roles, m.Roles), without(m.Roles, e.Roles)...) {
-		if err := mayHandOut(c.by, role); err != nil {
+		if err := MayHandOut(c.by, role); err != nil {
 			return err
 		}
 	}
@@ -121,7 +121,7 @@ func (e RemoveMember) apply(ctx context.Context, c *change) error {
 		}
 	}
 	for _, role := range m.Roles {
-		if err := mayHandOut(c.by, role); err != nil {
+		if err := MayHandOut(c.by, role); err != nil {
 			return err
 		}
 	}
@@ -174,9 +174,9 @@ func (c *change) keepsAdmin(ctx context.Context, m *Member) error {
 	return err
 }
 
-// mayHandOut says whether an actor may give or take a role: they write members
+// MayHandOut says whether an actor may give or take a role: they write members
 // there, and hold each of its abilities themselves.
-func mayHandOut(by actor.Actor, grant actor.RoleGrant) error {
+func MayHandOut(by actor.Actor, grant actor.RoleGrant) error {
 	if err := by.Require(actor.MemberWrite, grant.Account); err != nil {
 		return err
 	}
