@@ -24,7 +24,6 @@ type installation struct{ folder, path string }
 func (i *installation) flags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&i.folder, "data-dir", "", "the folder of `doorward dev`")
 	cmd.Flags().StringVar(&i.path, "config", "", "the configuration file of doorward serve")
-	cmd.MarkFlagsOneRequired("data-dir", "config")
 	cmd.MarkFlagsMutuallyExclusive("data-dir", "config")
 }
 
@@ -79,6 +78,7 @@ do everything that the management API offers, unless --permission names less.`,
 		},
 	}
 	i.flags(cmd)
+	cmd.MarkFlagsOneRequired("data-dir", "config")
 	cmd.Flags().StringVar(&name, "name", "", "what to call it (default: command line and the time)")
 	cmd.Flags().StringSliceVar(&permissions, "permission", nil, "give it these permissions only (repeatable)")
 	return cmd

@@ -96,6 +96,30 @@ func Open(ctx context.Context, config Config) (*Ring, error) {
 	return r, nil
 }
 
+// Look returns the keys of an installation after it has opened those that are
+// published, and makes none; no keys of one that no server has used yet. DB,
+// Sealer and Now are needed. Like Open and Unlock, it refuses another
+// key-encryption key.
+func Look(ctx context.Context, config Config) ([]Info, error) {
+	var l lock
+	r := &Ring{config: config}
+	r.snapshot.Store(&snapshot{})
+	err := config.DB.View(ctx, func(tx *sqldb.Tx) error {
+		if err := l.load(ctx, tx); err != nil || l.unbound() {
+			return err
+		}
+		if _, err := l.open(config.Sealer); err != nil {
+			return err
+		}
+		keys, err := r.load(ctx, tx, config.Now())
+		if err != nil {
+			return err
+		}
+		return r.adopt(keys)
+	})
+	return r.Keys(), err
+}
+
 // Signer returns the key that signs access tokens of an environment now; nil if
 // env is none. Ask again for each token.
 func (r *Ring) Signer(env id.Environment) *jwt.PrivateKey {
