@@ -194,22 +194,17 @@ func (p *People) Prove(ctx context.Context, from Origin, s *Session, password se
 // guessing runs a change that depends on a code, in one transaction, and refuses
 // a wrong one, so many times.
 func (p *People) guessing(ctx context.Context, from Origin, s *Session, change func(tx *sqldb.Tx) (right bool, err error)) error {
-	key := string(s.Person.ID)
-	if wait := p.codes.Blocked(key, netip.Addr{}); wait > 0 {
-		return tooMany(wait)
-	}
-	right := false
-	err := p.DB.Update(ctx, func(tx *sqldb.Tx) (err error) {
-		if right, err = change(tx); err != nil || right {
-			return err
-		}
-		return p.recordIn(ctx, tx, from, s.Person.ID, s.ID, "sign-in.factor.refuse", s.Memberships)
+	right, err := counted(p.codes, string(s.Person.ID), netip.Addr{}, func() (right bool, err error) {
+		err = p.DB.Update(ctx, func(tx *sqldb.Tx) (err error) {
+			if right, err = change(tx); err != nil || right {
+				return err
+			}
+			return p.recordIn(ctx, tx, from, s.Person.ID, s.ID, "sign-in.factor.refuse", s.Memberships)
+		})
+		return right, err
 	})
 	if err != nil || right {
 		return err
-	}
-	if wait := p.codes.Failed(key, netip.Addr{}); wait > 0 {
-		return tooMany(wait)
 	}
 	return fault.Errorf(fault.Unauthenticated, "the code does not fit, or was used already: wait for the next one, or check the clock of the device")
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/doorward/doorward/internal/secret"
 	"github.com/doorward/doorward/internal/signin"
 	"github.com/doorward/doorward/internal/sqldb"
+	"github.com/doorward/doorward/internal/sqldb/sqldbtest"
 )
 
 // enrolled is a verified person with a second factor.
@@ -337,6 +338,21 @@ func TestCodesCanBeTriedSoManyTimes(t *testing.T) {
 			}
 		})
 	})
+}
+
+func TestManyCodesAtOnceAreNoMoreThanOneAfterAnother(t *testing.T) {
+	f := newFixture(t, sqldbtest.New(t), nil)
+	f.enrol(t)
+	s := f.pending(t)
+	var guesses sync.WaitGroup
+	for range 40 {
+		guesses.Go(func() { _, _ = f.GiveFactor(t.Context(), f.from, s, "000000") })
+	}
+	guesses.Wait()
+	refused := rows(t, f.DB, `SELECT action FROM audit WHERE action = 'sign-in.factor.refuse' -- any organisation: a test`)
+	if len(refused) != 10 {
+		t.Errorf("%d codes were compared, want 10", len(refused))
+	}
 }
 
 func TestWEB33_theFactorStaysWhereOneIsNeededAndChangesAreMailed(t *testing.T) {

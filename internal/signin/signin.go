@@ -161,17 +161,37 @@ func (p *People) SignIn(ctx context.Context, from Origin, address string, passwo
 	if err != nil {
 		return in, err
 	}
-	if wait := who.throttle.Blocked(who.key, from.Address); wait > 0 {
-		return in, tooMany(wait)
-	}
-	right, err := p.hasher.verify(ctx, who.person.Password, password)
-	if err != nil {
+	if err := p.compare(ctx, from, who, password); err != nil {
 		return in, err
 	}
-	if !right {
-		return in, p.wrong(ctx, from, who)
-	}
 	return p.signIn(ctx, from, who.person)
+}
+
+// compare refuses a wrong password, so many times.
+func (p *People) compare(ctx context.Context, from Origin, who claimant, password secret.Plaintext) error {
+	right, err := counted(who.throttle, who.key, from.Address, func() (bool, error) {
+		return p.hasher.verify(ctx, who.person.Password, password)
+	})
+	if err != nil || right {
+		return err
+	}
+	return p.wrong(ctx, from, who)
+}
+
+// counted lets check judge a guess, unless there were too many wrong ones. The
+// guess counts until it is judged: of many at once no more get through than one
+// after the other.
+func counted(guesses *throttle.Failures, key string, from netip.Addr, check func() (bool, error)) (right bool, err error) {
+	if wait := guesses.Blocked(key, from); wait > 0 {
+		return false, tooMany(wait)
+	}
+	if wait := guesses.Failed(key, from); wait > 0 {
+		return false, tooMany(wait)
+	}
+	if right, err = check(); right || err != nil {
+		guesses.Forgive(key, from)
+	}
+	return right, err
 }
 
 // signIn begins a session of a person who has just given their password.
@@ -220,9 +240,6 @@ func (p *People) claimed(ctx context.Context, from Origin, address string) (who 
 // wrong answers a wrong password, and records it if the person is known. Who
 // signed up elsewhere and has not verified the address gets the link by mail.
 func (p *People) wrong(ctx context.Context, from Origin, who claimant) error {
-	if wait := who.throttle.Failed(who.key, from.Address); wait > 0 {
-		return tooMany(wait)
-	}
 	if who.person.ID == "" {
 		p.ask(ask{email: who.email}) // there is no more to say to somebody who is not known
 	} else {

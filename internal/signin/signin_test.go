@@ -154,6 +154,28 @@ func TestWEB19_wrongPasswordsCountForTheAddressHoweverItIsSpelled(t *testing.T) 
 	})
 }
 
+func TestWEB19_manyGuessesAtOnceAreNoMoreThanOneAfterAnother(t *testing.T) {
+	f := newFixture(t, sqldbtest.New(t), nil)
+	f.verified(t, "ada@example.com")
+	before := f.Hashes()
+	var guesses sync.WaitGroup
+	for range 40 {
+		guesses.Go(func() { _, _ = f.signIn(t, "ada@example.com", "wrong password") })
+	}
+	guesses.Wait()
+	if compared := f.Hashes() - before; compared > 10 {
+		t.Errorf("WEB-19: %d guesses were compared, want 10 at most", compared)
+	}
+	t.Run("twin", func(t *testing.T) { // what is right does not count
+		f.clock.add(5 * time.Minute)
+		for range 20 {
+			if _, err := f.signIn(t, "ada@example.com", password); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+}
+
 func TestWEB21_whoIsLockedOutEntersOnABrowserOfTheirs(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		up := f.verified(t, "ada@example.com")

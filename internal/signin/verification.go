@@ -172,13 +172,5 @@ func (p *People) isKnown(ctx context.Context, from Origin, person *registry.Pers
 
 // checkPasswordOf refuses a wrong password of a known person, so many times.
 func (p *People) checkPasswordOf(ctx context.Context, from Origin, person *registry.Person, password secret.Plaintext) error {
-	who := claimant{person: *person, key: string(person.ID), throttle: p.known}
-	if wait := who.throttle.Blocked(who.key, from.Address); wait > 0 {
-		return tooMany(wait)
-	}
-	right, err := p.hasher.verify(ctx, person.Password, password)
-	if err != nil || right {
-		return err
-	}
-	return p.wrong(ctx, from, who)
+	return p.compare(ctx, from, claimant{person: *person, key: string(person.ID), throttle: p.known}, password)
 }

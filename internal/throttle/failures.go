@@ -32,9 +32,10 @@ type Config struct {
 	AnyAddress bool
 }
 
-// Failures counts failed authentications. The caller compares the credential
-// first and asks Failures only about a failure, so that what is right is never
-// refused because of what was wrong. It is safe for concurrent use.
+// Failures counts failed authentications. Where comparing is cheap and nobody can
+// guess, the caller compares the credential first and asks Failures only about a
+// failure, so that what is right is never refused because of what was wrong. It
+// is safe for concurrent use.
 type Failures struct {
 	client, address *Rate
 	anyAddress      bool
@@ -81,6 +82,17 @@ func (f *Failures) Blocked(client string, addr netip.Addr) (retryAfter time.Dura
 		retryAfter = max(retryAfter, f.client.wait(f.clientHash(client, addr)))
 	}
 	return retryAfter
+}
+
+// Forgive takes back one Failed that returned 0: for a credential that must not
+// be compared before it was counted, or many attempts at once would each find
+// room, and that turned out to be right or was not compared at all.
+func (f *Failures) Forgive(client string, addr netip.Addr) {
+	addr = network(addr)
+	f.address.give(f.address.addressHash("", addr))
+	if client != "" {
+		f.client.give(f.clientHash(client, addr))
+	}
 }
 
 func (f *Failures) clientHash(client string, addr netip.Addr) uint64 {

@@ -151,6 +151,28 @@ func TestBlockedCountsNothing(t *testing.T) {
 	}
 }
 
+func TestWhatIsForgivenDoesNotCount(t *testing.T) {
+	clock := newClock()
+	failures := throttle.NewFailures(throttle.Config{PerClient: 3, PerAddress: 3, Now: clock.now})
+	at := address("192.0.2.1")
+	for i := range 100 {
+		if wait := failures.Failed(client, at); wait != 0 {
+			t.Fatalf("attempt %d: wait %v", i, wait)
+		}
+		failures.Forgive(client, at)
+	}
+	answered, _ := failUntilBlocked(failures, client, at)
+	if answered != 3 {
+		t.Errorf("%d failures were answered afterwards, want 3", answered)
+	}
+	t.Run("twin", func(t *testing.T) { // what went on unforgiven stays
+		failures.Forgive(client, at)
+		if answered, _ := failUntilBlocked(failures, client, at); answered != 1 {
+			t.Errorf("%d more were answered, want 1", answered)
+		}
+	})
+}
+
 // A table of one set is the worst case: every key of the flood meets the victim.
 func TestTOK32_floodOfOtherKeysDoesNotFreeABlockedOne(t *testing.T) {
 	clock := newClock()

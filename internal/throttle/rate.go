@@ -80,6 +80,19 @@ func (r *Rate) take(hash uint64) time.Duration {
 	return 0
 }
 
+// give takes back an event that take counted, while the key has its place.
+func (r *Rate) give(hash uint64) {
+	if r.interval == 0 {
+		return
+	}
+	home := r.set(hash)
+	home.mu.Lock()
+	defer home.mu.Unlock()
+	if place := home.slot(hash); place.key == hash {
+		place.paid -= r.interval
+	}
+}
+
 // wait returns what take would, and counts nothing.
 func (r *Rate) wait(hash uint64) time.Duration {
 	if r.interval == 0 {
