@@ -41,7 +41,7 @@ func (p *People) Recover(_ context.Context, from Origin, address string) error {
 	if err != nil {
 		return err
 	}
-	if wait, ok := p.asking.Allow(from.Address.String()); !ok {
+	if wait, ok := p.asking.AllowAddress(from.Address); !ok {
 		return tooMany(wait)
 	}
 	if !p.ask(ask{email, true}) {

@@ -112,7 +112,7 @@ func (p *People) SignUp(ctx context.Context, from Origin, n Newcomer) (up Signed
 	if err != nil {
 		return up, err
 	}
-	if wait, ok := p.newcomer.Allow(from.Address.String()); !ok {
+	if wait, ok := p.newcomer.AllowAddress(from.Address); !ok {
 		return up, tooMany(wait)
 	}
 	if err := checkPassword(n.Password, email.Address, n.Name, n.Organisation); err != nil {

@@ -2,6 +2,7 @@ package signin_test
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -172,6 +173,27 @@ func TestWEB19_manyGuessesAtOnceAreNoMoreThanOneAfterAnother(t *testing.T) {
 			if _, err := f.signIn(t, "ada@example.com", password); err != nil {
 				t.Fatal(err)
 			}
+		}
+	})
+}
+
+func TestDOS13_anIPv6NetworkAsksLikeOneAddress(t *testing.T) {
+	f := newFixture(t, sqldbtest.New(t), nil)
+	var err error
+	asked := 0
+	for ; err == nil && asked < 100; asked++ {
+		f.from.Address = netip.MustParseAddr(fmt.Sprintf("2001:db8:1:2::%x", asked+1))
+		err = f.Recover(t.Context(), f.from, "nobody@example.com")
+	}
+	wantKind(t, err, fault.RateLimited)
+	_, err = f.SignUp(t.Context(), f.from, signin.Newcomer{Email: "ada@example.com", Password: secret.NewPlaintext(password), Organisation: "A"})
+	if err != nil {
+		t.Errorf("signing up counts apart: %v", err)
+	}
+	t.Run("twin", func(t *testing.T) {
+		f.from.Address = netip.MustParseAddr("2001:db8:1:3::1")
+		if err := f.Recover(t.Context(), f.from, "nobody@example.com"); err != nil {
+			t.Error(err)
 		}
 	})
 }

@@ -145,7 +145,7 @@ func (p *People) SendVerification(ctx context.Context, from Origin, s *Session) 
 	if !s.Person.VerifiedAt.IsZero() {
 		return fault.Errorf(fault.Conflict, "your e-mail address is verified already")
 	}
-	if wait, ok := p.asking.Allow(from.Address.String()); !ok {
+	if wait, ok := p.asking.AllowAddress(from.Address); !ok {
 		return tooMany(wait)
 	}
 	return p.DB.Update(ctx, func(tx *sqldb.Tx) error { return p.mailVerification(ctx, tx, &s.Person) })

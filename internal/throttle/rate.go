@@ -3,6 +3,7 @@ package throttle
 import (
 	"hash/maphash"
 	"math"
+	"net/netip"
 	"sync"
 	"time"
 )
@@ -59,6 +60,12 @@ func NewRate(perSecond float64, burst, maxEntries int, now func() time.Time) *Ra
 // counts nothing and reports after what time it would be allowed.
 func (r *Rate) Allow(key string) (retryAfter time.Duration, ok bool) {
 	wait := r.take(maphash.String(r.seed, key))
+	return wait, wait == 0
+}
+
+// AllowAddress is Allow for an address, of which all of an IPv6 /64 is one key.
+func (r *Rate) AllowAddress(addr netip.Addr) (retryAfter time.Duration, ok bool) {
+	wait := r.take(r.addressHash("", network(addr)))
 	return wait, wait == 0
 }
 
