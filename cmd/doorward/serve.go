@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 
@@ -30,7 +31,7 @@ flight then finish within grace_time. docs/doorward.example.yaml lists every set
 				return err
 			}
 			logger := slog.New(slog.NewJSONHandler(cmd.ErrOrStderr(), nil))
-			return serve(cmd.Context(), config, logger)
+			return serve(cmd.Context(), config, logger, cmd.OutOrStdout())
 		},
 	}
 	cmd.Flags().StringVar(&path, "config", "", "the configuration file (YAML)")
@@ -50,7 +51,7 @@ func engineOf(database string) string {
 	return database
 }
 
-func serve(ctx context.Context, config server.Config, logger *slog.Logger) error {
+func serve(ctx context.Context, config server.Config, logger *slog.Logger, console io.Writer) error {
 	s, err := server.Open(ctx, config, logger)
 	if err != nil {
 		return err
@@ -59,9 +60,24 @@ func serve(ctx context.Context, config server.Config, logger *slog.Logger) error
 	if err != nil {
 		return errors.Join(err, s.Close())
 	}
+	if err := offerSetUp(ctx, s, console); err != nil {
+		listeners.Close()
+		return errors.Join(err, s.Close())
+	}
 	logger.Info("serving", "version", version(), "api", listeners.API.Addr().String(), "dashboard", listeners.Dashboard.Addr().String(), "ops", listeners.Ops.Addr().String())
 	err = s.Serve(ctx, listeners)
 	return errors.Join(err, s.Close())
+}
+
+// offerSetUp prints where the first operator admin is made. Only who sees the
+// console can do it.
+func offerSetUp(ctx context.Context, s *server.Server, console io.Writer) error {
+	url, needed, err := s.SetUpURL(ctx)
+	if err != nil || !needed {
+		return err
+	}
+	_, err = fmt.Fprintf(console, "Nobody administers this installation yet. Become its first operator admin here, within a day:\n\n  %s\n\n", url)
+	return err
 }
 
 func newMigrate() *cobra.Command {

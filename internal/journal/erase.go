@@ -18,10 +18,15 @@ func EraseSubject(ctx context.Context, tx *sqldb.Tx, subject string) error {
 }
 
 // EraseOrganisation erases likewise what the audit log says about an
-// organisation.
-func EraseOrganisation(ctx context.Context, tx *sqldb.Tx, organisation id.Organisation) error {
-	_, err := tx.Exec(ctx, `UPDATE audit SET content = NULL, salt = NULL, address = '' WHERE organisation_id = $1`, organisation)
-	return eraseError(err)
+// organisation, in so many records, and says whether that was all.
+func EraseOrganisation(ctx context.Context, tx *sqldb.Tx, organisation id.Organisation, limit int64) (all bool, err error) {
+	result, err := tx.Exec(ctx, `UPDATE audit SET content = NULL, salt = NULL, address = '' WHERE organisation_id = $1
+		AND seq IN (SELECT seq FROM audit WHERE organisation_id = $1 AND salt IS NOT NULL ORDER BY seq LIMIT $2)`, organisation, limit)
+	if err != nil {
+		return false, eraseError(err)
+	}
+	erased, err := result.RowsAffected()
+	return erased < limit, eraseError(err)
 }
 
 func eraseError(err error) error {

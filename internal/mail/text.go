@@ -15,6 +15,7 @@ const (
 	KindReset        Kind = "reset"
 	KindPassword     Kind = "password"
 	KindFactor       Kind = "factor"
+	KindDeletion     Kind = "deletion"
 )
 
 // Link is a link that a mail carries, good once and for so long.
@@ -99,6 +100,18 @@ func factorNotice(to Recipient, subject, text string) Message {
 	return Message{
 		Kind: KindFactor, To: to, Notice: true, Path: "/recover", Subject: subject,
 		Text: paragraphs(text, "If it was not you, set a new password at once, then look through your sessions:\n%LINK%"),
+	}
+}
+
+// OrganisationDeleted tells an admin that the organisation is about to be erased.
+func OrganisationDeleted(to Recipient, path, who, organisation string, ends time.Time) Message {
+	return Message{
+		Kind: KindDeletion, To: to, Notice: true, Path: path,
+		Subject: fmt.Sprintf("%s is being deleted", quoted(organisation)),
+		Text: paragraphs(
+			fmt.Sprintf("%s deleted the organisation %s. All of its API clients have stopped.", quoted(who), quoted(organisation)),
+			fmt.Sprintf("Until %s it can be restored:\n%%LINK%%", date(ends)),
+			"After that it is erased with everything that belongs to it."),
 	}
 }
 

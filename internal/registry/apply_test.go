@@ -179,11 +179,17 @@ func editRows() []editRow {
 			inOrganisation, "x.....x..", "webhook.enable", webhook, nil, nil},
 		{"DeleteWebhook", func(f *fixture) registry.Edit { return registry.DeleteWebhook{Webhook: f.hookA} },
 			inOrganisation, "x.....x..", "webhook.delete", webhook, nil, nil},
+		{"DeleteOrganisation", func(*fixture) registry.Edit { return registry.DeleteOrganisation{} },
+			inOrganisation, "x.....x..", "organisation.delete", organisation, organisationFeed, nil},
+		{"RestoreOrganisation", func(*fixture) registry.Edit { return registry.RestoreOrganisation{} },
+			inOrganisation, "x.....x..", "organisation.restore", organisation, organisationFeed, nil},
 		{"SetAccountState suspended", func(f *fixture) registry.Edit {
 			return registry.SetAccountState{Account: f.productionA, State: registry.Suspended}
 		}, inOrganisation, "......x..", "account.suspend", func(f *fixture) string { return string(f.productionA) }, func(f *fixture) string { return "account " + string(f.productionA) }, nil},
 		{"SetOrganisationState suspended", func(*fixture) registry.Edit { return registry.SetOrganisationState{State: registry.Suspended} },
 			inOrganisation, "......x..", "organisation.suspend", organisation, organisationFeed, nil},
+		{"EraseOrganisation", func(*fixture) registry.Edit { return registry.EraseOrganisation{} },
+			inOrganisation, ".........", "organisation.erase", organisation, organisationFeed, func(f *fixture) actor.Actor { return f.system.In(f.orgA) }},
 	}
 	return append(peopleRows(), rows...)
 }
@@ -212,6 +218,10 @@ func peopleRows() []editRow {
 			inOrganisation, "", "person.rename", guest, nil, asGuest},
 		{"SetPassword", func(f *fixture) registry.Edit { return registry.SetPassword{Person: f.guest, Password: hashed + "2"} },
 			inOrganisation, "", "person.password", guest, nil, asGuest},
+		{"DeleteNewcomer", func(f *fixture) registry.Edit { return registry.DeleteNewcomer{Person: f.newcomer} },
+			inOrganisation, ".........", "person.expire", func(f *fixture) string { return string(f.newcomer) }, nil, system},
+		{"AddFirstOperator", func(f *fixture) registry.Edit { return registry.AddFirstOperator{Person: f.stranger} },
+			asOperator, ".........", "member.add", func(f *fixture) string { return string(f.stranger) }, nil, system},
 		{"AddMember", func(f *fixture) registry.Edit { return joins(f.stranger, actor.Viewer) },
 			inOrganisation, ".........", "member.add", func(f *fixture) string { return string(f.stranger) }, nil, func(f *fixture) actor.Actor { return f.system.In(f.orgA) }},
 		{"ChangeRoles to viewer", to(actor.Viewer), inOrganisation, "xx....x..", "member.roles", member, nil, nil},
@@ -291,6 +301,8 @@ func TestAUD01_eachEditLeavesOneRecordAndTheRightChanges(t *testing.T) {
 					organisation = row.subject(f)
 				case "AcceptInvitation":
 					organisation = string(f.orgA)
+				case "EraseOrganisation":
+					organisation = ""
 				}
 				want := [][]string{{strconv.FormatInt(f.Now().UnixMicro(), 10), organisation, row.action, row.subject(f), by.String(), "request-7", "192.0.2.7"}}
 				got := query(t, f.DB, `SELECT at, organisation_id, action, subject, actor, request_id, address FROM audit WHERE seq > $1`, seq[0])

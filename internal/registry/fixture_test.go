@@ -39,8 +39,8 @@ type fixture struct {
 	secretB1                    id.Secret
 	hookA, hookB                id.Webhook
 
-	chiefA, memberA, leaverA, guest, stranger id.Person // of A: its admin, a developer, a viewer; of nowhere; of nowhere
-	memberB                                   id.Person
+	chiefA, memberA, leaverA, guest, stranger id.Person     // of A: its admin, a developer, a viewer; of nowhere; of nowhere
+	memberB, newcomer                         id.Person     // of B; of nowhere, not verified
 	invitedA, pendingA                        id.Invitation // of the guest, whose token is known; of another
 	tokenA                                    secret.Plaintext
 
@@ -160,6 +160,8 @@ func (f *fixture) addPeople(t testing.TB) {
 	for person, email := range map[id.Person]string{f.chiefA: "chief@a.example", f.memberA: "member@a.example", f.leaverA: "leaver@a.example", f.memberB: "member@b.example", f.guest: "Guest@example.com", f.stranger: "stranger@example.com"} {
 		f.must(t, f.system, registry.CreatePerson{ID: person, Email: email, Name: email, Password: hashed, Verified: true})
 	}
+	f.newcomer = "p-newcomernewcomernewc"
+	f.must(t, f.system, registry.CreatePerson{ID: f.newcomer, Email: "newcomer@example.com", Password: hashed})
 	f.must(t, f.system.In(f.orgA), joins(f.chiefA, actor.OrganisationAdmin), joins(f.memberA, actor.Developer), joins(f.leaverA, actor.Viewer))
 	f.must(t, f.system.In(f.orgB), joins(f.memberB, actor.OrganisationAdmin))
 	f.tokenA, f.invitedA, f.pendingA = secret.NewPlaintext("token"), "i-invitationinvitation", "i-pendingpendingpendin"

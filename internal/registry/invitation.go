@@ -255,8 +255,11 @@ func (e AcceptInvitation) apply(ctx context.Context, c *change) error {
 	if err != nil {
 		return err
 	}
-	if invited, err := ParseEmail(i.Email); err != nil || invited.Key != email.Key || p.VerifiedAt.IsZero() {
+	if invited, err := ParseEmail(i.Email); err != nil || invited.Key != email.Key {
 		return fault.Errorf(fault.Forbidden, "the invitation is for another e-mail address than yours: sign in, or sign up, as the one invited")
+	}
+	if p.VerifiedAt.IsZero() {
+		return actor.ErrUnverified
 	}
 	if err := c.stillStands(ctx, &i); err != nil {
 		return err

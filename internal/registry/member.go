@@ -44,6 +44,43 @@ func (e AddMember) apply(ctx context.Context, c *change) error {
 	return c.addMember(ctx, e.Person, e.Roles)
 }
 
+// AddFirstOperator makes a person the first operator admin. It is a conflict once
+// there is one. Only a job of the system makes it, at operator level.
+type AddFirstOperator struct {
+	Person id.Person `json:"person"`
+}
+
+func (e AddFirstOperator) apply(ctx context.Context, c *change) error {
+	c.says("member.add", "", string(e.Person))
+	if err := c.isSystem(); err != nil {
+		return err
+	}
+	if _, err := loadPerson(ctx, c.tx, e.Person); err != nil {
+		return err
+	}
+	if there, err := hasOperator(ctx, c.tx); err != nil || there {
+		if there {
+			err = fault.Errorf(fault.Conflict, "there is an operator admin already: ask them for an invitation")
+		}
+		return err
+	}
+	c.by = c.by.In("")
+	return c.addMember(ctx, e.Person, []actor.RoleGrant{{Role: actor.OperatorAdmin}})
+}
+
+func hasOperator(ctx context.Context, tx *sqldb.Tx) (bool, error) {
+	return exists(ctx, tx, `SELECT EXISTS (SELECT 1 FROM member_role WHERE organisation_id = $1 AND role = $2)`, "", string(actor.OperatorAdmin))
+}
+
+// HasOperator says whether there is an operator admin.
+func (r *Registry) HasOperator(ctx context.Context) (there bool, err error) {
+	err = r.DB.View(ctx, func(tx *sqldb.Tx) (err error) {
+		there, err = hasOperator(ctx, tx)
+		return err
+	})
+	return there, err
+}
+
 // addMember makes a person a member with roles that were found right before.
 func (c *change) addMember(ctx context.Context, person id.Person, roles []actor.RoleGrant) error {
 	if c.by.Organisation() != "" {
@@ -169,7 +206,7 @@ func (c *change) keepsAdmin(ctx context.Context, m *Member) error {
 	}
 	left, err := exists(ctx, c.tx, `SELECT EXISTS (SELECT 1 FROM member_role WHERE organisation_id = $1 AND role = $2 AND account_id = '')`, c.by.Organisation(), string(last.Role))
 	if err == nil && !left {
-		return fault.Errorf(fault.Conflict, "nobody else is %s: give that role to another person first", last.Role.Title())
+		return fault.Errorf(fault.Conflict, "nobody else is %s: give that role to another person first%s", last.Role.Title(), map[bool]string{true: "", false: ", or delete the organisation"}[c.by.Organisation() == ""])
 	}
 	return err
 }

@@ -20,6 +20,7 @@ type Organisation struct {
 	Generation int64 // raised by each suspension
 	Version    int64 // raised by each edit
 	CreatedAt  time.Time
+	EraseAt    time.Time `json:",omitzero"` // it is deleted and suspended, until then with undo; zero: it is not
 }
 
 // CreateOrganisation makes an organisation with the id given.
@@ -86,6 +87,9 @@ func (e SetOrganisationState) apply(ctx context.Context, c *change) error {
 	if err := c.may(actor.Suspend, ""); err != nil {
 		return err
 	}
+	if !o.EraseAt.IsZero() {
+		return fault.Errorf(fault.Conflict, "the organisation is being deleted: restore it first")
+	}
 	c.tx.Changed(journal.OrganisationChanged, string(o.ID))
 	return c.exec(ctx, `UPDATE organisation SET generation = generation + CASE WHEN state <> $1 AND $1 = 'suspended' THEN 1 ELSE 0 END, state = $1, version = version + 1 WHERE id = $2`,
 		string(e.State), o.ID)
@@ -106,12 +110,12 @@ func loadOrganisation(ctx context.Context, tx *sqldb.Tx, key id.Organisation) (O
 	return o, notFound(err, "organisation", key)
 }
 
-const organisationColumns = `id, name, state, generation, version, created_at`
+const organisationColumns = `id, name, state, generation, version, created_at, erase_at`
 
 func scanOrganisation(row scanner) (o Organisation, err error) {
-	var created int64
-	err = row.Scan(&o.ID, &o.Name, &o.State, &o.Generation, &o.Version, &created)
-	o.CreatedAt = fromMicros(created)
+	var created, erase int64
+	err = row.Scan(&o.ID, &o.Name, &o.State, &o.Generation, &o.Version, &created, &erase)
+	o.CreatedAt, o.EraseAt = fromMicros(created), fromMicros(erase)
 	return o, err
 }
 

@@ -81,7 +81,7 @@ func (s *Server) Serve(ctx context.Context, l Listeners) error {
 	}
 	jobs, stopJobs := context.WithCancel(context.WithoutCancel(ctx))
 	var running sync.WaitGroup
-	for _, job := range []func(context.Context){s.access.Run, s.keepLease, s.keys.Run, s.usage.Run, s.webhooks.Run, s.mail.Run, s.people.Run, s.trim} {
+	for _, job := range []func(context.Context){s.access.Run, s.keepLease, s.keys.Run, s.usage.Run, s.webhooks.Run, s.mail.Run, s.people.Run, s.upkeep} {
 		running.Go(func() { job(jobs) })
 	}
 	s.ready.Store(true)
@@ -147,13 +147,23 @@ func serve(server *http.Server, listener net.Listener) error {
 	return fmt.Errorf("serve on %s: %w", server.Addr, err)
 }
 
-// trim deletes old rows of the change feed once an hour.
-func (s *Server) trim(ctx context.Context) {
+// upkeep does once an hour what nobody waits for.
+func (s *Server) upkeep(ctx context.Context) {
 	ticker := time.NewTicker(time.Hour)
 	defer ticker.Stop()
 	for {
-		if err := journal.Trim(ctx, s.db, s.now()); err != nil && ctx.Err() == nil && fault.KindOf(err) != fault.Unavailable {
-			s.log.Error("trim the change feed", "error", err)
+		for _, job := range []struct {
+			name string
+			do   func(context.Context) error
+		}{
+			{"trim the change feed", func(ctx context.Context) error { return journal.Trim(ctx, s.db, s.now()) }},
+			{"erase deleted organisations", s.registry.EraseDue},
+			{"delete people who did not verify their address", s.registry.DeleteUnverified},
+			{"forget links and sessions that are over", s.people.Clean},
+		} {
+			if err := job.do(ctx); err != nil && ctx.Err() == nil && fault.KindOf(err) != fault.Unavailable {
+				s.log.Error(job.name, "error", err)
+			}
 		}
 		select {
 		case <-ctx.Done():

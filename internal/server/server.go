@@ -98,6 +98,12 @@ func (s *Server) Registry() *registry.Registry { return s.registry }
 // People is where people are made in process.
 func (s *Server) People() *signin.People { return s.people }
 
+// SetUpURL is where the first operator admin is made, once, while there is none.
+func (s *Server) SetUpURL(ctx context.Context) (url string, needed bool, err error) {
+	token, needed, err := s.people.SetUpLink(ctx)
+	return s.config.DashboardURL + "/setup/" + token.Reveal(), needed, err
+}
+
 // SigningKeys are the keys of tokens, for rotation and withdrawal in process.
 func (s *Server) SigningKeys() *signingkey.Ring { return s.keys }
 

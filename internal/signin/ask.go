@@ -5,7 +5,6 @@ import (
 	"errors"
 	"time"
 
-	"github.com/doorward/doorward/internal/fault"
 	"github.com/doorward/doorward/internal/mail"
 	"github.com/doorward/doorward/internal/registry"
 	"github.com/doorward/doorward/internal/sqldb"
@@ -14,7 +13,6 @@ import (
 const (
 	waitingAsks = 1024
 	lastAnswers = 5 * time.Second // for what waits at the end
-	cleanEvery  = time.Hour
 )
 
 // ask is a wish for a link by mail, which is answered apart from the request: so
@@ -50,39 +48,27 @@ func (p *People) Recover(_ context.Context, from Origin, address string) error {
 	return nil
 }
 
-// Run answers wishes and cleans up until the context ends. Every node runs it.
+// Run answers wishes until the context ends. Every node runs it.
 func (p *People) Run(ctx context.Context) {
-	ticker := time.NewTicker(cleanEvery)
-	defer ticker.Stop()
-	say := func(err error) {
-		if err != nil && ctx.Err() == nil && fault.KindOf(err) != fault.Unavailable {
-			p.Log.Error("people", "error", err)
-		}
-	}
-	say(p.clean(ctx))
 	for {
 		select {
 		case <-ctx.Done():
 			rest, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastAnswers)
 			defer cancel()
-			if err := p.answerAll(rest); err != nil {
+			if err := p.Pass(rest); err != nil {
 				p.Log.Warn("some links that people asked for were not mailed", "error", err)
 			}
 			return
 		case a := <-p.asked:
-			say(p.answer(ctx, a))
-		case <-ticker.C:
-			say(p.clean(ctx))
+			if err := p.answer(ctx, a); err != nil && ctx.Err() == nil {
+				p.Log.Error("mail a link that somebody asked for", "error", err)
+			}
 		}
 	}
 }
 
-// Pass answers the wishes that wait, and cleans up, as Run does in time.
+// Pass answers the wishes that wait.
 func (p *People) Pass(ctx context.Context) error {
-	return errors.Join(p.answerAll(ctx), p.clean(ctx))
-}
-
-func (p *People) answerAll(ctx context.Context) error {
 	for {
 		select {
 		case a := <-p.asked:
@@ -136,8 +122,8 @@ func (p *People) mailLink(ctx context.Context, tx *sqldb.Tx, what purpose, perso
 	return p.Mail.Post(ctx, tx, m)
 }
 
-// clean deletes what is over.
-func (p *People) clean(ctx context.Context) error {
+// Clean deletes what is over.
+func (p *People) Clean(ctx context.Context) error {
 	now := p.Now()
 	return p.DB.Write(ctx, func(tx *sqldb.Tx) error {
 		_, links := tx.Exec(ctx, `DELETE FROM link WHERE ends_at <= $1`, now.UnixMicro())

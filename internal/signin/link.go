@@ -17,6 +17,7 @@ import (
 const (
 	VerificationTime = 3 * 24 * time.Hour
 	ResetTime        = time.Hour
+	SetUpTime        = 24 * time.Hour
 )
 
 // purpose is the one thing that a link is good for.
@@ -25,6 +26,7 @@ type purpose string
 const (
 	toVerify purpose = "verify"
 	toReset  purpose = "reset"
+	toSetUp  purpose = "set-up"
 )
 
 var errLink = fault.Errorf(fault.NotFound, "the link is not good, or not any more: use the newest one, or ask for another")

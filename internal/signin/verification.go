@@ -136,6 +136,22 @@ func (s *Session) joining(place registry.Membership) registry.Edit {
 	return registry.AddMember{Person: s.Person.ID, Roles: place.Roles}
 }
 
+// Discard deletes whoever signed up with an address of another, and what they
+// signed up for: the one to whom the link was mailed says that it was not them.
+func (p *People) Discard(ctx context.Context, from Origin, token secret.Plaintext) error {
+	person, err := p.personOfLink(ctx, toVerify, token)
+	if err != nil {
+		return err
+	}
+	by := actor.NewSystem("verification").From(from.Address, from.RequestID)
+	return p.DB.Update(ctx, func(tx *sqldb.Tx) error {
+		if err := p.takeLink(ctx, tx, toVerify, token); err != nil {
+			return err
+		}
+		return p.Registry.ApplyIn(ctx, tx, by, registry.DeleteNewcomer{Person: person.ID})
+	})
+}
+
 // SendVerification mails the person of a session another link that verifies
 // their address.
 func (p *People) SendVerification(ctx context.Context, from Origin, s *Session) error {
