@@ -191,6 +191,9 @@ func (p *People) EndOtherSessions(ctx context.Context, from Origin, s *Session) 
 // begin opens a session of a person who has just given their password, and
 // remembers the browser.
 func (p *People) begin(ctx context.Context, tx *sqldb.Tx, from Origin, person registry.Person, places []registry.Membership) (in SignedIn, err error) {
+	if err := isPassword(ctx, tx, &person); err != nil {
+		return in, err
+	}
 	now := p.Now()
 	factor, err := hasFactor(ctx, tx, person.ID)
 	if err != nil {
@@ -210,6 +213,17 @@ func (p *People) begin(ctx context.Context, tx *sqldb.Tx, from Origin, person re
 	return in, p.recordIn(ctx, tx, from, person.ID, in.Session.ID, "sign-in", places)
 }
 
+// isPassword refuses a person whose password was changed since it was compared,
+// which ended all sessions: this one would outlive that.
+func isPassword(ctx context.Context, tx *sqldb.Tx, person *registry.Person) error {
+	var same bool
+	err := tx.QueryRow(ctx, `SELECT EXISTS (SELECT 1 FROM person WHERE id = $1 AND password = $2 AND deleted_at = 0)`, person.ID, person.Password).Scan(&same)
+	if err == nil && !same {
+		return errWrong
+	}
+	return err
+}
+
 // insertSession stores a session under an id and a cookie that nobody had.
 func (p *People) insertSession(ctx context.Context, tx *sqldb.Tx, s Session) (in SignedIn, err error) {
 	if in.Cookie, err = secret.NewToken(p.Rand); err != nil {
@@ -225,8 +239,12 @@ func (p *People) insertSession(ctx context.Context, tx *sqldb.Tx, s Session) (in
 // renewSession gives a session another id and cookie, and stores what else
 // became of it: nobody who knew the old ones gains what it has now.
 func (p *People) renewSession(ctx context.Context, tx *sqldb.Tx, s Session) (in SignedIn, err error) {
-	if _, err := tx.Exec(ctx, `DELETE FROM session WHERE id = $1`, s.ID); err != nil {
+	result, err := tx.Exec(ctx, `DELETE FROM session WHERE id = $1 AND person_id = $2`, s.ID, s.Person.ID)
+	if err != nil {
 		return in, err
+	}
+	if there, err := result.RowsAffected(); err != nil || there == 0 { // ended meanwhile, by a new password for one
+		return in, errors.Join(err, errNoSession)
 	}
 	return p.insertSession(ctx, tx, s)
 }

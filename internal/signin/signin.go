@@ -247,8 +247,10 @@ func (p *People) wrong(ctx context.Context, from Origin, who claimant) error {
 			return err
 		}
 	}
-	return fault.Errorf(fault.Unauthenticated, "e-mail address and password do not fit: check both, or reset the password")
+	return errWrong
 }
+
+var errWrong = fault.Errorf(fault.Unauthenticated, "e-mail address and password do not fit: check both, or reset the password")
 
 func tooMany(wait time.Duration) error {
 	return &fault.Error{Kind: fault.RateLimited, Code: fault.TooManyRequests, Message: "too many attempts: wait a little, then try again", RetryAfter: wait}

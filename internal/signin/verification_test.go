@@ -15,6 +15,7 @@ import (
 	"github.com/doorward/doorward/internal/registry"
 	"github.com/doorward/doorward/internal/secret"
 	"github.com/doorward/doorward/internal/signin"
+	"github.com/doorward/doorward/internal/sqldb/sqldbtest"
 )
 
 // elsewhere is another browser at another place.
@@ -260,6 +261,62 @@ func TestWEB23_aResetLinkSetsThePasswordOnceAndEndsAllSessions(t *testing.T) {
 			}
 		}
 	})
+}
+
+func TestWEB10_whatBeganBeforeThePasswordChangedDoesNotOutliveIt(t *testing.T) {
+	each(t, func(t *testing.T, f *fixture) {
+		const fresh = "an entirely new phrase"
+		e := f.enrol(t)
+		waiting, stolen := f.pending(t), f.session(t, e.Cookie)
+		if err := f.Reset(t.Context(), f.from, f.reset(t), secret.NewPlaintext(fresh)); err != nil {
+			t.Fatal(err)
+		}
+		_, err := f.ChangePassword(t.Context(), f.from, stolen, secret.NewPlaintext(password), secret.NewPlaintext("the thief's own phrase"))
+		wantKind(t, err, fault.Unauthenticated)
+		_, err = f.Prove(t.Context(), f.from, stolen, secret.NewPlaintext(password), f.code(t, e.seed, 0))
+		wantKind(t, err, fault.Unauthenticated)
+		_, err = f.GiveFactor(t.Context(), f.from, waiting, f.code(t, e.seed, 0))
+		wantKind(t, err, fault.Unauthenticated)
+		if left := rows(t, f.DB, `SELECT id FROM session`); len(left) != 0 {
+			t.Errorf("sessions = %v, want none", left)
+		}
+		t.Run("twin", func(t *testing.T) {
+			in, err := f.signIn(t, "ada@example.com", fresh)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := f.GiveFactor(t.Context(), f.from, f.session(t, in.Cookie), f.code(t, e.seed, 0)); err != nil {
+				t.Error(err)
+			}
+		})
+	})
+}
+
+func TestWEB10_aSignInUnderWayDoesNotOutliveThePassword(t *testing.T) {
+	meanwhile := func() {}
+	f := newFixture(t, sqldbtest.New(t), func(c *signin.Config) {
+		now := c.Now
+		c.Now = func() time.Time { meanwhile(); return now() }
+	})
+	up := f.verified(t, "ada@example.com")
+	other, err := f.PreparePerson(t.Context(), "eve@example.com", "", secret.NewPlaintext("an entirely new phrase"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked := 0
+	meanwhile = func() {
+		if asked++; asked != 2 { // the first is about the browser; then the person is known, and the throttle asks
+			return
+		}
+		if err := f.Registry.Apply(t.Context(), actor.NewSystem("test"), registry.SetPassword{Person: up.Session.Person.ID, Password: other.Password}); err != nil {
+			t.Error(err)
+		}
+	}
+	_, err = f.signIn(t, "ada@example.com", password)
+	wantKind(t, err, fault.Unauthenticated)
+	if left := rows(t, f.DB, `SELECT id FROM session`); len(left) != 0 || asked < 2 {
+		t.Errorf("sessions = %v, want none", left)
+	}
 }
 
 func TestWEB10_aChangedPasswordEndsTheOtherSessions(t *testing.T) {
