@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/doorward/doorward/internal/id"
 	"github.com/doorward/doorward/internal/mail"
 	"github.com/doorward/doorward/internal/registry"
 	"github.com/doorward/doorward/internal/sqldb"
@@ -15,11 +16,14 @@ const (
 	lastAnswers = 5 * time.Second // for what waits at the end
 )
 
-// ask is a wish for a link by mail, which is answered apart from the request: so
-// the request takes the same time, whoever has the address.
+// ask is a wish for a link by mail, or a wrong password to be recorded, which is
+// answered apart from the request: so the request takes the same time, whoever
+// has the address.
 type ask struct {
-	email registry.Email
-	reset bool // else: whoever waits for verification gets the link again
+	email   registry.Email
+	reset   bool      // else: whoever waits for verification gets the link again
+	refused id.Person // whose password was wrong; no link is wished for
+	from    Origin
 }
 
 // ask puts the wish in the queue, and says whether there was room.
@@ -42,7 +46,7 @@ func (p *People) Recover(_ context.Context, from Origin, address string) error {
 	if wait, ok := p.asking.AllowAddress(from.Address); !ok {
 		return tooMany(wait)
 	}
-	if !p.ask(ask{email, true}) {
+	if !p.ask(ask{email: email, reset: true}) {
 		return errBusy()
 	}
 	return nil
@@ -56,12 +60,12 @@ func (p *People) Run(ctx context.Context) {
 			rest, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastAnswers)
 			defer cancel()
 			if err := p.Pass(rest); err != nil {
-				p.Log.Warn("some links that people asked for were not mailed", "error", err)
+				p.Log.Warn("some links that people asked for were not mailed, or wrong passwords not recorded", "error", err)
 			}
 			return
 		case a := <-p.asked:
 			if err := p.answer(ctx, a); err != nil && ctx.Err() == nil {
-				p.Log.Error("mail a link that somebody asked for", "error", err)
+				p.Log.Error("mail a link that somebody asked for, or record a wrong password", "error", err)
 			}
 		}
 	}
@@ -81,8 +85,12 @@ func (p *People) Pass(ctx context.Context) error {
 	}
 }
 
-// answer mails what was wished for, if there is somebody to mail it to.
+// answer records a wrong password, or mails what was wished for if there is
+// somebody to mail it to.
 func (p *People) answer(ctx context.Context, a ask) error {
+	if a.refused != "" {
+		return p.record(ctx, a.from, a.refused, "", "sign-in.refuse")
+	}
 	person, known, err := p.Registry.PersonOf(ctx, a.email)
 	if err != nil || known && !a.reset {
 		return err

@@ -240,10 +240,9 @@ func (p *People) claimed(ctx context.Context, from Origin, address string) (who 
 // wrong answers a wrong password, and records it if the person is known. Who
 // signed up elsewhere and has not verified the address gets the link by mail.
 func (p *People) wrong(ctx context.Context, from Origin, who claimant) error {
-	if who.person.ID == "" {
-		p.ask(ask{email: who.email}) // there is no more to say to somebody who is not known
-	} else {
-		if err := p.record(ctx, from, who.person.ID, "", "sign-in.refuse"); err != nil {
+	a := ask{email: who.email, refused: who.person.ID, from: from}
+	if !p.ask(a) && a.refused != "" { // in a flood the record counts more than the time
+		if err := p.answer(ctx, a); err != nil {
 			return err
 		}
 	}

@@ -87,11 +87,14 @@ func TestWEB18_everyRefusalLooksTheSameAndCostsOneHash(t *testing.T) {
 			"WEB-18 no address at all":    {"ada", password},
 		} {
 			t.Run(name, func(t *testing.T) {
-				before := f.Hashes()
+				before, statements := f.Hashes(), f.DB.Statements()
 				_, err := f.signIn(t, c.email, c.password)
 				wantKind(t, err, fault.Unauthenticated)
 				if got := f.Hashes() - before; got != 1 {
 					t.Errorf("%d hashes, want 1", got)
+				}
+				if got := f.DB.Statements() - statements; got != 2 && c.email != "ada" {
+					t.Errorf("%d statements, want 2: its time tells whether the address is known", got)
 				}
 				messages = append(messages, err.Error())
 			})
@@ -251,6 +254,9 @@ func TestSignInsAreInTheAuditLogOfTheOrganisation(t *testing.T) {
 		}
 		_, err := f.signIn(t, "ada@example.com", "wrong password")
 		wantKind(t, err, fault.Unauthenticated)
+		if err := f.Pass(t.Context()); err != nil {
+			t.Fatal(err)
+		}
 		got := rows(t, f.DB, `SELECT action FROM audit WHERE organisation_id = $1 AND subject = $2 ORDER BY seq`, up.Organisation, up.Session.Person.ID)
 		if diff := cmp.Diff([]string{"member.add", "sign-in", "sign-in", "sign-in.refuse"}, got); diff != "" {
 			t.Error(diff)
