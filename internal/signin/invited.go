@@ -48,7 +48,7 @@ func (p *People) SignUpInvited(ctx context.Context, from Origin, link string, n 
 	if err != nil {
 		return in, err
 	}
-	if wait, ok := p.newcomer.Allow(from.Address.String()); !ok {
+	if wait, ok := p.newcomer.AllowAddress(from.Address); !ok {
 		return in, tooMany(wait)
 	}
 	create, err := p.PreparePerson(ctx, i.Email, n.Name, n.Password)
