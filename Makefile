@@ -10,9 +10,10 @@ TOOLS := build/tools
 # The three mutants of `make check`: no signature check, no comparison, no time limit.
 CHECK_MUTANTS := jwt-signature secret-compare jwt-expiry
 
-# SQLite and its C library, which were C and share nothing with us, take ten times as long with the race detector. Only packages without
-# instances of generic types of others may be left out: the linker keeps one copy of those, with or without the detector.
-RACE := -race -gcflags=modernc.org/sqlite/lib=-race=false -gcflags=modernc.org/libc=-race=false
+# Packages that compute, share nothing with us, and take ten times as long with the race detector. None may hold instances of the generic
+# types of others: the linker keeps one copy of those for the whole program, with the detector or without.
+NO_RACE := modernc.org/sqlite/lib modernc.org/libc crypto/internal/fips140/edwards25519/... golang.org/x/crypto/argon2 golang.org/x/crypto/blake2b
+RACE := -race $(NO_RACE:%=-gcflags=%=-race=false)
 
 TYPESCRIPT := clients/typescript
 TYPESCRIPT_API := internal/api/testdata/typescript

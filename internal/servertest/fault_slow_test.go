@@ -206,20 +206,14 @@ func TestDOS03_tricklingBodyOfATokenRequestEnds(t *testing.T) {
 func TestDOS03_slowReaderOfAResponseEnds(t *testing.T) {
 	const get = "GET /auth/open/.well-known/openid-configuration/jwks HTTP/1.1\r\nHost: 127.0.0.1:1\r\nConnection: close\r\n\r\n"
 	inTime(t, func(t *testing.T, api *pipes) {
-		synctest.Wait()
-		before := runtime.NumGoroutine()
 		conn := api.dial()
 		defer conn.Close()
 		if _, err := io.WriteString(conn, get); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(2 * time.Minute) // of the bubble; nobody reads
-		synctest.Wait()
-		if after := runtime.NumGoroutine(); after > before {
-			t.Errorf("%d goroutines before, %d after: the response still waits to be read", before, after)
-		}
 		if _, said := untilClosed(conn); said != "" {
-			t.Errorf("two minutes later the server said %q", said)
+			t.Errorf("the response still waited to be read after two minutes: %q", said)
 		}
 	})
 	t.Run("twin", func(t *testing.T) {
