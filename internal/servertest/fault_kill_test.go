@@ -128,7 +128,8 @@ func (w *worker) do(c change, edits ...registry.Edit) error {
 		return err
 	}
 	err := w.Apply(context.Background(), w.operator(), edits...)
-	for fault.KindOf(err) == fault.Unavailable { // so many writers on a slow disk: nothing was done, and it says to try again
+	for fault.KindOf(err) == fault.Unavailable { // nothing was done, and it says to try again
+		<-time.After(10 * time.Millisecond)
 		err = w.Apply(context.Background(), w.operator(), edits...)
 	}
 	if err != nil {
@@ -179,6 +180,7 @@ func (k known) copy(client id.Client) known {
 // killedWorkers is a database on which workers are killed, and what they said.
 type killedWorkers struct {
 	settings workerSettings
+	through  string // where the workers find the database; empty: where it is
 	known    known
 	pending  map[int]change // by writer: begun and not acknowledged
 	values   map[id.Secret]string
@@ -189,8 +191,13 @@ type killedWorkers struct {
 
 func newKilledWorkers(t *testing.T, engine string, writers int) *killedWorkers {
 	t.Helper()
+	return newKilledWorkersOn(t, sqldbtest.Migrated(t, engine), writers)
+}
+
+func newKilledWorkersOn(t *testing.T, database string, writers int) *killedWorkers {
+	t.Helper()
 	k := &killedWorkers{known: known{}, values: map[id.Secret]string{}}
-	k.settings = workerSettings{Database: sqldbtest.Migrated(t, engine), TagKey: make([]byte, 32), Writers: writers}
+	k.settings = workerSettings{Database: database, TagKey: make([]byte, 32), Writers: writers}
 	_, _ = rand.Read(k.settings.TagKey)
 	r, err := k.settings.registry(sqldbtest.Open(t, k.settings.Database))
 	if err != nil {
@@ -208,10 +215,21 @@ func newKilledWorkers(t *testing.T, engine string, writers int) *killedWorkers {
 // round lets a worker say so many lines and kills it.
 func (k *killedWorkers) round(t *testing.T, lines int) {
 	t.Helper()
-	k.hearAndKill(t, startProcess(t, "worker", k.settings), lines)
+	k.hearAndKill(t, k.start(t), lines, nil)
 }
 
-func (k *killedWorkers) hearAndKill(t *testing.T, p *process, lines int) {
+func (k *killedWorkers) start(t *testing.T) *process {
+	t.Helper()
+	settings := k.settings
+	if k.through != "" {
+		settings.Database = k.through
+	}
+	return startProcess(t, "worker", settings)
+}
+
+// hearAndKill kills the worker after so many lines, and does something else
+// after half of them; nil: nothing.
+func (k *killedWorkers) hearAndKill(t *testing.T, p *process, lines int, halfway func()) {
 	t.Helper()
 	k.pending, k.touched = map[int]change{}, map[id.Client]bool{}
 	in := bufio.NewScanner(p.out)
@@ -222,8 +240,12 @@ func (k *killedWorkers) hearAndKill(t *testing.T, p *process, lines int) {
 			t.Errorf("a worker said %q: %v", in.Text(), err)
 		}
 		k.hear(c)
-		if said++; said == lines {
+		said++
+		if said == lines {
 			_ = p.command.Process.Kill()
+		}
+		if said == lines/2 && halfway != nil {
+			halfway()
 		}
 	}
 	p.kill()
@@ -448,10 +470,10 @@ func TestAUD05_twoKilledProcessesLeaveOneChain(t *testing.T) {
 			one := newKilledWorkers(t, engine, 8)
 			two := &killedWorkers{settings: one.settings, known: known{}, values: map[id.Secret]string{}}
 			for range size(2, 10, 50) {
-				first, second := startProcess(t, "worker", one.settings), startProcess(t, "worker", two.settings)
+				first, second := one.start(t), two.start(t)
 				var both sync.WaitGroup
-				both.Go(func() { one.hearAndKill(t, first, 80) })
-				two.hearAndKill(t, second, 40+mathrand.IntN(40))
+				both.Go(func() { one.hearAndKill(t, first, 80, nil) })
+				two.hearAndKill(t, second, 40+mathrand.IntN(40), nil)
 				both.Wait()
 				one.check(t, one.touched)
 				two.check(t, two.touched)

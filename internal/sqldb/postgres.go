@@ -101,7 +101,7 @@ func classifyPostgres(err error) error {
 		if class := code[:2]; class == "08" || class == "53" || class == "57" || class == "58" || code == "25006" || code == "55P03" || code == "25P03" {
 			return errUnavailable(err)
 		}
-	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, driver.ErrBadConn), errors.As(err, &network),
+	case outOfTime(err), errors.Is(err, driver.ErrBadConn), errors.As(err, &network),
 		errors.As(err, &connect), pgconn.SafeToRetry(err), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
 		return errUnavailable(err)
 	}

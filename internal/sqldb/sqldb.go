@@ -157,6 +157,12 @@ func IsUnique(err error) bool {
 	return isSQLiteUnique(err) || isPostgresUnique(err)
 }
 
+// outOfTime tells what a transaction ends in when its time is up: also that it was
+// rolled back behind the back of its next statement.
+func outOfTime(err error) bool {
+	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, sql.ErrTxDone)
+}
+
 // errUnavailable is what callers see when the engine does not answer; the
 // cause is kept for the log.
 func errUnavailable(err error) error {

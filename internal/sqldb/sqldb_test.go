@@ -87,6 +87,31 @@ func TestSixteenWritersLeaveOneFeedInOrder(t *testing.T) {
 	})
 }
 
+// What has taken too long was rolled back behind its back; that is no defect of
+// ours and nobody's doing.
+func TestATransactionThatIsOutOfTimeIsUnavailable(t *testing.T) {
+	for _, engine := range sqldbtest.Engines() {
+		t.Run(engine, func(t *testing.T) {
+			db, err := sqldb.Open(t.Context(), sqldb.Config{URL: sqldbtest.Migrated(t, engine), Timeout: 50 * time.Millisecond})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer db.Close()
+			dawdle := func(tx *sqldb.Tx) (err error) {
+				for err == nil {
+					_, err = tx.Exec(t.Context(), `UPDATE revision SET seq = seq`)
+				}
+				return err
+			}
+			for name, err := range map[string]error{"Update": db.Update(t.Context(), dawdle), "Write": db.Write(t.Context(), dawdle)} {
+				if fault.KindOf(err) != fault.Unavailable {
+					t.Errorf("%s = %v, want unavailable", name, err)
+				}
+			}
+		})
+	}
+}
+
 func TestAPoolOfOneConnectionServesConcurrentTransactions(t *testing.T) {
 	for _, engine := range sqldbtest.Engines() {
 		t.Run(engine, func(t *testing.T) {

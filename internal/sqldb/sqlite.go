@@ -92,7 +92,7 @@ func classifySQLite(err error) error {
 	if err == nil || fault.KindOf(err) == fault.Unavailable {
 		return err
 	}
-	if errors.Is(err, context.DeadlineExceeded) {
+	if outOfTime(err) {
 		return errUnavailable(err)
 	}
 	var e *sqlite.Error
