@@ -338,7 +338,7 @@ func limitFiles(t *testing.T, p *process, bytes uint64) {
 const unlimited = ^uint64(0)
 
 func TestSTO07_fullDiskStopsWritesAndNothingElse(t *testing.T) {
-	for _, megabytes := range []int{2, 4, 8}[:size(1, 3, 3)] {
+	for _, megabytes := range []int{4, 8, 16}[:size(1, 3, 3)] {
 		t.Run(strconv.Itoa(megabytes)+" MB", func(t *testing.T) {
 			folder, small := smallDisk(t, megabytes)
 			d := newFailingDisk(t, folder)
