@@ -28,6 +28,10 @@ func TestNewIDsParse(t *testing.T) {
 		if got, ok := id.ParseInvitation(string(invitation)); !ok || got != invitation {
 			t.Errorf("ParseInvitation(%q) = %q, %v", invitation, got, ok)
 		}
+		request := id.NewRequest(rand.Reader)
+		if got, ok := id.ParseRequest(string(request)); !ok || got != request {
+			t.Errorf("ParseRequest(%q) = %q, %v", request, got, ok)
+		}
 		secret := id.NewSecret(rand.Reader)
 		if got, ok := id.ParseSecret(string(secret)); !ok || got != secret {
 			t.Errorf("ParseSecret(%q) = %q, %v", secret, got, ok)
@@ -53,6 +57,7 @@ func TestOnlyTheExactFormParses(t *testing.T) {
 	secret := func(s string) bool { _, ok := id.ParseSecret(s); return ok }
 	person := func(s string) bool { _, ok := id.ParsePerson(s); return ok }
 	invitation := func(s string) bool { _, ok := id.ParseInvitation(s); return ok }
+	request := func(s string) bool { _, ok := id.ParseRequest(s); return ok }
 	tests := []struct {
 		name  string
 		parse func(string) bool
@@ -70,6 +75,7 @@ func TestOnlyTheExactFormParses(t *testing.T) {
 		}},
 		{"person", person, "p-" + long, []string{"", "p-", "p-" + long + "0", "P-" + long, "p-" + long[1:] + "-", "o-" + long}},
 		{"invitation", invitation, "i-" + long, []string{"", "i-", "i-" + long + "0", "I-" + long, "i-" + long[1:] + "-", "p-" + long}},
+		{"request", request, "r-" + long, []string{"", "r-", "r-" + long + "0", "R-" + long, "r-" + long[1:] + "-", "i-" + long}},
 		{"secret", secret, short, []string{
 			"", short + "c", short[1:], strings.ToUpper(short), short[1:] + "_", short[2:] + "é", short[1:] + "\x00",
 		}},

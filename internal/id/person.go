@@ -12,9 +12,13 @@ type Person string
 // invitation; the token in its link proves more.
 type Invitation string
 
+// Request is the id of a request for approval: "r-" and 20 of [a-z0-9].
+type Request string
+
 const (
 	personPrefix     = "p-"
 	invitationPrefix = "i-"
+	requestPrefix    = "r-"
 )
 
 // NewPerson draws a person's id from rand.
@@ -41,4 +45,17 @@ func ParseInvitation(s string) (Invitation, bool) {
 		return "", false
 	}
 	return Invitation(s), true
+}
+
+// NewRequest draws the id of a request for approval from rand.
+func NewRequest(rand io.Reader) Request { return Request(requestPrefix + letters(rand, longLength)) }
+
+// ParseRequest returns s as the id of a request for approval if it is one in
+// form.
+func ParseRequest(s string) (Request, bool) {
+	rest, ok := strings.CutPrefix(s, requestPrefix)
+	if !ok || !isLetters(rest, longLength) {
+		return "", false
+	}
+	return Request(s), true
 }

@@ -288,7 +288,7 @@ func TestANameInAMailForgesNothing(t *testing.T) {
 	for _, name := range []string{"https://evil.example/x", "evil.example", "a\r\nBcc: eve@evil.example", "“ paid. Now:\n\nhttp://evil.example %LINK%", strings.Repeat("x", 500)} {
 		m := mail.Invitation(to, "/invite/", secret.NewPlaintext("t"), name, name, []string{"Viewer"}, ends)
 		for _, text := range []string{m.Subject, strings.Replace(m.Text, "%LINK%", "", 1)} {
-			for _, forged := range []string{"://", "evil.example", "eve@", "\r", "%LINK%", strings.Repeat("x", 61)} {
+			for _, forged := range []string{"://", "evil.example", "eve@", "\r", "%LINK%", strings.Repeat("x", 121)} {
 				if strings.Contains(text, forged) {
 					t.Errorf("%q of %q has %q", text, name, forged)
 				}

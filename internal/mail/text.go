@@ -16,6 +16,7 @@ const (
 	KindPassword     Kind = "password"
 	KindFactor       Kind = "factor"
 	KindDeletion     Kind = "deletion"
+	KindRequest      Kind = "request"
 )
 
 // Link is a link that a mail carries, good once and for so long.
@@ -104,14 +105,40 @@ func factorNotice(to Recipient, subject, text string) Message {
 }
 
 // OrganisationDeleted tells an admin that the organisation is about to be erased.
-func OrganisationDeleted(to Recipient, path, who, organisation string, ends time.Time) Message {
+func OrganisationDeleted(path, who, organisation string, ends time.Time) Message {
 	return Message{
-		Kind: KindDeletion, To: to, Notice: true, Path: path,
+		Kind: KindDeletion, Path: path,
 		Subject: fmt.Sprintf("%s is being deleted", quoted(organisation)),
 		Text: paragraphs(
 			fmt.Sprintf("%s deleted the organisation %s. All of its API clients have stopped.", quoted(who), quoted(organisation)),
 			fmt.Sprintf("Until %s it can be restored:\n%%LINK%%", date(ends)),
 			"After that it is erased with everything that belongs to it."),
+	}
+}
+
+// RequestAsked tells somebody that a change waits for their approval.
+func RequestAsked(path, who, organisation, note string) Message {
+	said := "They left no note."
+	if note != "" {
+		said = "They say: " + quoted(note)
+	}
+	return Message{
+		Kind: KindRequest, Path: path,
+		Subject: fmt.Sprintf("%s asks for a change in %s", quoted(who), quoted(organisation)),
+		Text:    paragraphs(fmt.Sprintf("%s asks for a change in %s that you may make, and they may not. %s", quoted(who), quoted(organisation), said), "Look at exactly what would change, and approve or decline it within seven days:\n%LINK%"),
+	}
+}
+
+// RequestDecided tells somebody what became of their request.
+func RequestDecided(path, who, state, reason string) Message {
+	said := ""
+	if reason != "" {
+		said = " They say: " + quoted(reason)
+	}
+	return Message{
+		Kind: KindRequest, Path: path,
+		Subject: "Your request was " + state,
+		Text:    paragraphs(fmt.Sprintf("%s has %s your request.%s", quoted(who), state, said), "See it here:\n%LINK%"),
 	}
 }
 
@@ -126,7 +153,7 @@ func date(t time.Time) string { return t.UTC().Format("2 January 2006, 15:04 UTC
 // quoted is a name that somebody chose, in a form that no mail program takes for
 // a link, an address or a paragraph of ours.
 func quoted(name string) string {
-	const longest = 60
+	const longest = 120
 	name = strings.Join(strings.Fields(name), " ")
 	if runes := []rune(name); len(runes) > longest {
 		name = string(runes[:longest-1]) + "…"

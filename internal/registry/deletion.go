@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"slices"
 	"time"
 
 	"github.com/doorward/doorward/internal/actor"
@@ -111,16 +110,10 @@ func (c *change) tellAdmins(ctx context.Context, o *Organisation, ends time.Time
 		return err
 	}
 	for _, m := range members {
-		if !m.Verified || !slices.Contains(m.Roles, actor.RoleGrant{Role: actor.OrganisationAdmin}) {
+		if !m.Verified || !m.holds(actor.OrganisationWrite, "") {
 			continue
 		}
-		email, err := ParseEmail(m.Email)
-		if err != nil {
-			return err
-		}
-		notice := mail.OrganisationDeleted(mail.Recipient(email), "/o/"+string(o.ID), who, o.Name, ends)
-		notice.Organisation = o.ID
-		if err := c.Mail.Post(ctx, c.tx, notice); err != nil {
+		if err := c.mailTo(ctx, m.Email, o.ID, mail.OrganisationDeleted("/o/"+string(o.ID), who, o.Name, ends)); err != nil {
 			return err
 		}
 	}
@@ -157,6 +150,7 @@ func (EraseOrganisation) apply(ctx context.Context, c *change) error {
 		c.exec(ctx, `DELETE FROM watch WHERE organisation_id = $1`, o.ID),
 		c.exec(ctx, `UPDATE client SET name = '', search = '', networks = '', state = 'deleted', version = version + 1 WHERE organisation_id = $1`, o.ID),
 		c.exec(ctx, `DELETE FROM invitation WHERE organisation_id = $1`, o.ID),
+		c.exec(ctx, `DELETE FROM request WHERE organisation_id = $1`, o.ID),
 		c.exec(ctx, `DELETE FROM member_role WHERE organisation_id = $1`, o.ID),
 		c.exec(ctx, `DELETE FROM member WHERE organisation_id = $1`, o.ID),
 		c.exec(ctx, `DELETE FROM mail WHERE organisation_id = $1`, o.ID),

@@ -43,6 +43,7 @@ type fixture struct {
 	memberB, newcomer                         id.Person     // of B; of nowhere, not verified
 	invitedA, pendingA                        id.Invitation // of the guest, whose token is known; of another
 	tokenA                                    secret.Plaintext
+	requestsA                                 [3]id.Request // by memberA, to rename the sandbox account
 
 	system, operator, adminA, adminB actor.Actor
 }
@@ -57,6 +58,7 @@ const (
 
 	unknownPerson     = id.Person("p-99999999999999999999")
 	unknownInvitation = id.Invitation("i-99999999999999999999")
+	unknownRequest    = id.Request("r-99999999999999999999")
 )
 
 // clock is a time that stands still until it is moved.
@@ -166,11 +168,20 @@ func (f *fixture) addPeople(t testing.TB) {
 	f.must(t, f.system.In(f.orgB), joins(f.memberB, actor.OrganisationAdmin))
 	f.tokenA, f.invitedA, f.pendingA = secret.NewPlaintext("token"), "i-invitationinvitation", "i-pendingpendingpendin"
 	f.must(t, f.chief(), f.invite(f.invitedA, "guest@EXAMPLE.com", actor.Viewer), f.invite(f.pendingA, "pending@example.com", actor.Viewer))
+	for i := range f.requestsA {
+		f.requestsA[i] = id.Request(fmt.Sprintf("r-request%drequestreque", i))
+		f.must(t, f.member(), registry.RequestChange{ID: f.requestsA[i], Note: "its name is wrong", Edits: registry.Edits{registry.RenameAccount{Account: f.sandboxA, Name: "A-request"}}})
+	}
 }
 
 // chief is the admin of A who is stored as such.
 func (f *fixture) chief() actor.Actor {
 	return proven(f.chiefA, f.orgA, actor.RoleGrant{Role: actor.OrganisationAdmin})
+}
+
+// member is the developer of A who is stored as such.
+func (f *fixture) member() actor.Actor {
+	return proven(f.memberA, f.orgA, actor.RoleGrant{Role: actor.Developer})
 }
 
 func joins(person id.Person, role actor.Role) registry.AddMember {

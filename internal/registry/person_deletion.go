@@ -67,6 +67,7 @@ func (c *change) erasePerson(ctx context.Context, p *Person) error {
 		c.exec(ctx, `DELETE FROM factor WHERE person_id = $1`, p.ID),
 		c.exec(ctx, `DELETE FROM link WHERE person_id = $1`, p.ID),
 		c.exec(ctx, `UPDATE invitation SET email = '', email_key = '', name = '' WHERE accepted_by = $1 -- any organisation: all that invited the person`, p.ID),
+		c.exec(ctx, `UPDATE request SET note = '' WHERE requested_by = $1 -- any organisation: all where the person asked`, p.ID),
 		c.exec(ctx, `UPDATE person SET email = '', email_key = '', name = '', password = '', deleted_at = $1, version = version + 1 WHERE id = $2`, c.Now().UnixMicro(), p.ID))
 	if err != nil {
 		return err

@@ -22,15 +22,16 @@ type target struct {
 
 	person     id.Person
 	invitation id.Invitation
+	request    id.Request
 }
 
 func (f *fixture) ofA() target {
-	return target{f.productionA, f.a1, f.secretA1, f.hookA, f.memberA, f.pendingA}
+	return target{f.productionA, f.a1, f.secretA1, f.hookA, f.memberA, f.pendingA, f.requestsA[0]}
 }
 
 // without is a text in which all ids of the target look the same.
 func (x target) without(text string) string {
-	for _, key := range []string{string(x.webhook), string(x.person), string(x.invitation), string(x.account), string(x.client), string(x.secret)} {
+	for _, key := range []string{string(x.webhook), string(x.person), string(x.invitation), string(x.request), string(x.account), string(x.client), string(x.secret)} {
 		text = strings.ReplaceAll(text, key, "ID")
 	}
 	return text
@@ -61,6 +62,8 @@ func naming(f *fixture, x target) map[string]registry.Edit {
 		"ChangeRoles":          registry.ChangeRoles{Person: x.person, Roles: []actor.RoleGrant{{Role: actor.Viewer}}},
 		"RemoveMember":         registry.RemoveMember{Person: x.person},
 		"ResendInvitation":     registry.ResendInvitation{Invitation: x.invitation, Token: f.tokenA},
+		"ApproveRequest":       registry.ApproveRequest{Request: x.request},
+		"DeclineRequest":       registry.DeclineRequest{Request: x.request},
 		"RevokeInvitation":     registry.RevokeInvitation{Invitation: x.invitation},
 	}
 }
@@ -75,13 +78,14 @@ func asking(t *testing.T, f *fixture, by actor.Actor, x target) map[string]error
 	_, descendants := f.Descendants(t.Context(), by, x.client, x.secret)
 	_, webhook := f.Webhook(t.Context(), by, x.webhook)
 	_, member := f.Member(t.Context(), by, x.person)
-	return map[string]error{"Member": member, "Webhook": webhook, "Account": account, "Client": client, "Permissions": permissions, "Secrets": secrets, "Descendants": descendants}
+	_, request := f.Request(t.Context(), by, x.request)
+	return map[string]error{"Request": request, "Member": member, "Webhook": webhook, "Account": account, "Client": client, "Permissions": permissions, "Secrets": secrets, "Descendants": descendants}
 }
 
 func TestTEN03_anotherOrganisationsObjectIsLikeAnUnknownOne(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		ofA := f.ofA()
-		nowhere := target{unknownAccount, unknownClient, unknownSecret, unknownWebhook, unknownPerson, unknownInvitation}
+		nowhere := target{unknownAccount, unknownClient, unknownSecret, unknownWebhook, unknownPerson, unknownInvitation, unknownRequest}
 		actors := map[string]actor.Actor{
 			"admin of B": f.adminB, "viewer of B": person("p-viewer", f.orgB, actor.Viewer), "operator in B": f.operator.In(f.orgB),
 			"operator in none": f.operator, "client of B": actor.NewClient(f.b1, f.orgB, f.productionB, f.secretB1, []string{"management.client.read", "management.client.write", "management.secret.write"}),
@@ -124,7 +128,7 @@ func TestTEN03_anotherOrganisationsObjectIsLikeAnUnknownOne(t *testing.T) {
 			edit := reflect.TypeOf(row.edit(f))
 			for field := range edit.Fields() {
 				kind := field.Type
-				reference := kind == reflect.TypeFor[id.Account]() || kind == reflect.TypeFor[id.Client]() || kind == reflect.TypeFor[id.Webhook]() || kind == reflect.TypeFor[id.Secret]() || kind == reflect.TypeFor[id.Person]() || kind == reflect.TypeFor[id.Invitation]()
+				reference := kind == reflect.TypeFor[id.Account]() || kind == reflect.TypeFor[id.Client]() || kind == reflect.TypeFor[id.Webhook]() || kind == reflect.TypeFor[id.Secret]() || kind == reflect.TypeFor[id.Person]() || kind == reflect.TypeFor[id.Invitation]() || kind == reflect.TypeFor[id.Request]()
 				if reference && row.as == nil && !named[edit] && field.Name != "ID" {
 					t.Errorf("%s names an object and has no row in naming", edit)
 				}
@@ -136,8 +140,8 @@ func TestTEN03_anotherOrganisationsObjectIsLikeAnUnknownOne(t *testing.T) {
 func TestTEN03_idsThatDoNotBelongTogether(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		for name, x := range map[string]target{
-			"secret of another client":       {f.productionA, f.a2, f.secretA1, f.hookA, f.memberA, f.pendingA},
-			"secret of another organisation": {f.productionA, f.a1, f.secretB1, f.hookA, f.memberA, f.pendingA},
+			"secret of another client":       {f.productionA, f.a2, f.secretA1, f.hookA, f.memberA, f.pendingA, f.requestsA[0]},
+			"secret of another organisation": {f.productionA, f.a1, f.secretB1, f.hookA, f.memberA, f.pendingA, f.requestsA[0]},
 		} {
 			t.Run("TEN-03 "+name, func(t *testing.T) {
 				for _, edit := range []string{"RetireSecret", "SetSecretState"} {

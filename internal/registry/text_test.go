@@ -106,7 +106,7 @@ func outcomes(t *testing.T, f *fixture, values []string) (all []string) {
 func questions(t *testing.T, f *fixture, values []string) {
 	t.Helper()
 	for _, value := range values {
-		x := target{id.Account(value), id.Client(value), id.Secret(value), id.Webhook(value), id.Person(value), id.Invitation(value)}
+		x := target{id.Account(value), id.Client(value), id.Secret(value), id.Webhook(value), id.Person(value), id.Invitation(value), id.Request(value)}
 		for name, err := range asking(t, f, f.adminA, x) {
 			if fault.KindOf(err) != fault.NotFound {
 				t.Errorf("%s of %.40q: %v", name, value, err)

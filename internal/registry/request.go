@@ -1,0 +1,299 @@
+package registry
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/doorward/doorward/internal/actor"
+	"github.com/doorward/doorward/internal/fault"
+	"github.com/doorward/doorward/internal/id"
+	"github.com/doorward/doorward/internal/sqldb"
+)
+
+// Limits of requests.
+const (
+	RequestLifetime  = 7 * 24 * time.Hour
+	MaxRequestEdits  = 50
+	MaxRequests      = 20  // of one person in an organisation that wait
+	MaxRequestsInAll = 200 // of an organisation that wait
+)
+
+// RequestState says what became of a request. One whose time is up is expired,
+// which is not stored.
+type RequestState string
+
+// The states.
+const (
+	RequestPending   RequestState = "pending"
+	RequestApproved  RequestState = "approved"
+	RequestDeclined  RequestState = "declined"
+	RequestWithdrawn RequestState = "withdrawn"
+	RequestExpired   RequestState = "expired" // never stored
+)
+
+// Request is a change that somebody asks others to make who may.
+type Request struct {
+	ID           id.Request
+	Organisation id.Organisation
+	Account      id.Account // that all of it is about; empty: the organisation
+	ForOperator  bool       // the operator alone may make it
+	RequestedBy  id.Person
+	Note         string
+	Edits        Edits        // each based on the version that was looked at
+	State        RequestState // as stored; see StateAt
+	Reason       string       // why it was declined
+	DecidedBy    string       // the actor, as person:…
+	CreatedAt    time.Time
+	ExpiresAt    time.Time
+	DecidedAt    time.Time
+}
+
+// StateAt returns the state at a time, expiry counted in.
+func (r *Request) StateAt(now time.Time) RequestState {
+	if r.State == RequestPending && past(r.ExpiresAt, now) {
+		return RequestExpired
+	}
+	return r.State
+}
+
+// RequestChange asks others of the actor's organisation, or the operator, to make
+// edits. The actor is a person with a role there. Edits that name no version are
+// based on the current one. Nothing that reveals a secret can be requested.
+type RequestChange struct {
+	ID    id.Request `json:"id"`
+	Note  string     `json:"note,omitempty"`
+	Edits Edits      `json:"edits"`
+}
+
+func (e RequestChange) apply(ctx context.Context, c *change) error {
+	if c.by.Kind() != actor.Person || c.by.Organisation() == "" || !c.by.MaySomewhere(actor.OrganisationRead) {
+		return fault.Errorf(fault.Forbidden, "requests are for the members of an organisation")
+	}
+	c.says("request.create", c.by.Organisation(), string(e.ID))
+	if _, ok := id.ParseRequest(string(e.ID)); !ok || len(e.Edits) == 0 || len(e.Edits) > MaxRequestEdits {
+		return fault.Errorf(fault.Invalid, "a request needs its id and 1 to %d edits", MaxRequestEdits)
+	}
+	if err := validText("note", e.Note); err != nil {
+		return err
+	}
+	if err := c.roomForRequest(ctx); err != nil {
+		return err
+	}
+	r := Request{ID: e.ID, Organisation: c.by.Organisation(), RequestedBy: c.by.Person(), Note: e.Note, Edits: slices.Clone(e.Edits), CreatedAt: c.Now(), ExpiresAt: c.Now().Add(RequestLifetime)}
+	asks, err := c.place(ctx, &r)
+	if err != nil {
+		return err
+	}
+	edits, err := json.Marshal(r.Edits)
+	if err != nil {
+		return err
+	}
+	err = c.exec(ctx, `INSERT INTO request (id, organisation_id, account_id, for_operator, requested_by, note, edits, state, reason, decided_by, created_at, expires_at, decided_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, 'pending', '', '', $8, $9, 0)`,
+		r.ID, r.Organisation, r.Account, r.ForOperator, r.RequestedBy, r.Note, string(edits), r.CreatedAt.UnixMicro(), r.ExpiresAt.UnixMicro())
+	if err != nil {
+		return isFree(err, "request")
+	}
+	return c.tellDeciders(ctx, &r, asks)
+}
+
+// place finds out what a request is about, and bases its edits on the versions
+// that are current. Of several edits of one subject the first one has the base.
+func (c *change) place(ctx context.Context, r *Request) (asks []ask, err error) {
+	seen := map[string]bool{}
+	for i, edit := range r.Edits {
+		a, err := c.askOf(ctx, edit)
+		if err != nil {
+			return nil, err
+		}
+		if !a.ability.OperatorOnly() && !c.by.May(actor.AccountRead, a.account) {
+			return nil, c.by.Require(actor.AccountRead, a.account)
+		}
+		if a.based != nil && !seen[a.subject] {
+			r.Edits[i] = a.based(a.version)
+		}
+		if seen[a.subject] = true; i == 0 {
+			r.Account = a.account
+		}
+		if a.account != r.Account {
+			r.Account = ""
+		}
+		r.ForOperator = r.ForOperator || a.ability.OperatorOnly()
+		asks = append(asks, a)
+	}
+	return asks, nil
+}
+
+func (c *change) roomForRequest(ctx context.Context) error {
+	var all, own int
+	err := c.tx.QueryRow(ctx, `SELECT count(*), COALESCE(sum(CASE WHEN requested_by = $1 THEN 1 ELSE 0 END), 0) FROM request WHERE organisation_id = $2 AND state = 'pending' AND expires_at > $3`,
+		c.by.Person(), c.by.Organisation(), c.Now().UnixMicro()).Scan(&all, &own)
+	switch {
+	case err != nil:
+		return err
+	case own >= MaxRequests:
+		return fault.Errorf(fault.Conflict, "%d of your requests are waiting: withdraw some first", own)
+	case all >= MaxRequestsInAll:
+		return fault.Errorf(fault.Conflict, "%d requests are waiting: somebody has to decide about them first", all)
+	}
+	return nil
+}
+
+// ApproveRequest makes the edits of a request with the authority of the actor
+// alone: a person, and not the one who asked.
+type ApproveRequest struct {
+	Request id.Request `json:"request"`
+}
+
+func (e ApproveRequest) apply(ctx context.Context, c *change) error {
+	r, err := c.pendingRequest(ctx, "request.approve", e.Request)
+	if err != nil {
+		return err
+	}
+	if c.by.Kind() != actor.Person || c.by.Person() == r.RequestedBy {
+		return fault.Errorf(fault.Forbidden, "another person than the one who asked has to approve")
+	}
+	if _, err := loadMember(ctx, c.tx, r.Organisation, r.RequestedBy); err != nil {
+		if fault.KindOf(err) == fault.NotFound {
+			err = fault.Errorf(fault.Conflict, "who asked is no longer a member: decline the request, and make the change yourself if it is right")
+		}
+		return err
+	}
+	for _, edit := range r.Edits {
+		inner := &change{Registry: c.Registry, tx: c.tx, by: c.by, live: c.live}
+		if err := inner.perform(ctx, edit); err != nil {
+			return err
+		}
+	}
+	return c.decide(ctx, &r, RequestApproved, "")
+}
+
+// DeclineRequest refuses a request. Whoever may make one of its edits may.
+type DeclineRequest struct {
+	Request id.Request `json:"request"`
+	Reason  string     `json:"reason,omitempty"`
+}
+
+func (e DeclineRequest) apply(ctx context.Context, c *change) error {
+	r, err := c.pendingRequest(ctx, "request.decline", e.Request)
+	if err != nil {
+		return err
+	}
+	if err := validText("reason", e.Reason); err != nil {
+		return err
+	}
+	if err := c.mayDecide(ctx, &r); err != nil {
+		return err
+	}
+	return c.decide(ctx, &r, RequestDeclined, e.Reason)
+}
+
+// mayDecide asks for the ability that one of the edits needs. What an edit is
+// about may be gone by now: then its ability on the whole organisation counts.
+func (c *change) mayDecide(ctx context.Context, r *Request) (refusal error) {
+	for _, edit := range r.Edits {
+		a, err := c.askOf(ctx, edit)
+		if err != nil && fault.KindOf(err) != fault.NotFound {
+			return err
+		}
+		if refusal = c.may(a.ability, a.account); refusal == nil {
+			return nil
+		}
+	}
+	return refusal
+}
+
+// WithdrawRequest takes back a request of the actor's own.
+type WithdrawRequest struct {
+	Request id.Request `json:"request"`
+}
+
+func (e WithdrawRequest) apply(ctx context.Context, c *change) error {
+	r, err := c.pendingRequest(ctx, "request.withdraw", e.Request)
+	if err != nil {
+		return err
+	}
+	if c.by.Person() == "" || c.by.Person() != r.RequestedBy {
+		return fault.Errorf(fault.Forbidden, "only the person who asked withdraws a request: decline it instead")
+	}
+	return c.decide(ctx, &r, RequestWithdrawn, "")
+}
+
+// pendingRequest loads one of the actor's organisation that waits.
+func (c *change) pendingRequest(ctx context.Context, action string, key id.Request) (Request, error) {
+	r, err := loadRequest(ctx, c.tx, c.by, key)
+	if err != nil {
+		return r, err
+	}
+	c.says(action, r.Organisation, string(r.ID))
+	if state := r.StateAt(c.Now()); state != RequestPending {
+		return r, fault.Errorf(fault.Conflict, "the request is %s: ask anew", state)
+	}
+	return r, nil
+}
+
+func (c *change) decide(ctx context.Context, r *Request, state RequestState, reason string) error {
+	err := c.exec(ctx, `UPDATE request SET state = $1, reason = $2, decided_by = $3, decided_at = $4 WHERE id = $5 AND organisation_id = $6`,
+		string(state), reason, c.by.String(), c.Now().UnixMicro(), r.ID, r.Organisation)
+	if err != nil || state == RequestWithdrawn {
+		return err
+	}
+	r.State, r.Reason = state, reason
+	return c.tellRequester(ctx, r)
+}
+
+// RequestChange asks others to make edits that the actor may not. They are
+// rehearsed first, as if they were approved: what could never be is refused.
+func (r *Registry) RequestChange(ctx context.Context, by actor.Actor, note string, edits ...Edit) (id.Request, error) {
+	request := RequestChange{ID: id.NewRequest(r.Rand), Note: note, Edits: edits}
+	rehearsal := []placed{{by: by, edit: request}}
+	for _, edit := range edits {
+		rehearsal = append(rehearsal, placed{by: actor.NewSystem("rehearsal").In(by.Organisation()), edit: edit})
+	}
+	_, err := r.perform(ctx, by, true, func(context.Context, *sqldb.Tx) ([]placed, error) { return rehearsal, nil })
+	if !errors.Is(err, errTakenBack) {
+		return "", err
+	}
+	return request.ID, r.Apply(ctx, by, request)
+}
+
+// RequestFilter limits a list of requests. Empty fields do not.
+type RequestFilter struct {
+	Pending bool // and not expired
+	Own     bool // of the actor
+}
+
+// Requests lists the requests of the actor's organisation that concern what the
+// actor may read, and the actor's own, newest first; at operator level those of
+// all organisations that wait for the operator.
+func (r *Registry) Requests(ctx context.Context, by actor.Actor, filter RequestFilter, page Page) (list List[Request], err error) {
+	readable, err := whereMay(by, actor.AccountRead)
+	if err != nil {
+		return list, err
+	}
+	l, err := r.list("requests", by, filter, page, beforeNewest)
+	if err != nil {
+		return list, err
+	}
+	err = r.DB.View(ctx, func(tx *sqldb.Tx) error {
+		found, err := l.requests(ctx, tx, by, filter, readable, r.Now())
+		list = pageOf(l, found, func(q *Request) position { return position{micros(q.CreatedAt), string(q.ID)} })
+		return err
+	})
+	return list, err
+}
+
+// Request returns one request of the actor's organisation, as [Registry.Requests]
+// does.
+func (r *Registry) Request(ctx context.Context, by actor.Actor, key id.Request) (q Request, err error) {
+	err = r.DB.View(ctx, func(tx *sqldb.Tx) error {
+		if q, err = loadRequest(ctx, tx, by, key); err != nil || by.Person() == q.RequestedBy {
+			return err
+		}
+		return by.Require(actor.AccountRead, q.Account)
+	})
+	return q, err
+}
