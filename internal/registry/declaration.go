@@ -81,6 +81,10 @@ type PlannedField struct {
 	Before, After any
 }
 
+// MaxSteps is how many steps a plan may have that is not the operator's. All other
+// changes wait while it is made.
+const MaxSteps = 2000
+
 // Plan is what a declaration changes, in the order of the declaration.
 type Plan struct {
 	Steps []PlannedStep

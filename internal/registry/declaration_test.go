@@ -295,3 +295,21 @@ func TestDeclarationsAtTheSameTimeLeaveOneOfThem(t *testing.T) {
 		}
 	})
 }
+
+func TestDOS16_aCustomersDeclarationHoldsUpOthersForABoundedTime(t *testing.T) {
+	each(t, func(t *testing.T, f *fixture) {
+		declare := func(by actor.Actor, grants int) error {
+			o := registry.DeclaredOrganisation{ID: f.orgA}
+			for i := range grants {
+				o.Grants = append(o.Grants, registry.ProductGrant{Product: fmt.Sprintf("p%d", i), Environment: id.Sandbox})
+			}
+			_, err := f.Declare(t.Context(), by, registry.Declaration{Organisations: []registry.DeclaredOrganisation{o}}, registry.Declaring{DryRun: true})
+			return err
+		}
+		wantKind(t, declare(f.adminA, registry.MaxSteps+1), fault.Invalid)
+		t.Run("twin", func(t *testing.T) { // the next question is who may grant, and whether there is such a product
+			wantKind(t, declare(f.adminA, registry.MaxSteps), fault.Forbidden)
+			wantKind(t, declare(f.operator, registry.MaxSteps+1), fault.NotFound)
+		})
+	})
+}

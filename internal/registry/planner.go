@@ -57,6 +57,14 @@ func (p *planner) add(s *PlannedStep) {
 	}
 }
 
+// bounded keeps a customer from holding up all other changes with one of theirs.
+func (p *planner) bounded() error {
+	if p.by.Operator() || len(p.steps) <= MaxSteps {
+		return nil
+	}
+	return fault.Errorf(fault.Invalid, "one declaration makes %d changes at most: declare fewer at once, such as one account in each file", MaxSteps)
+}
+
 // differs notes a field that is declared to be another than it is.
 func (s *PlannedStep) differs(name string, before, after any) bool {
 	if reflect.DeepEqual(before, after) {
@@ -223,18 +231,22 @@ func (p *planner) grants(ctx context.Context, at actor.Actor, organisation strin
 		p.add(s)
 		return s
 	}
+	granted, wanted := map[ProductGrant]bool{}, map[ProductGrant]bool{}
+	for _, g := range present {
+		granted[g] = true
+	}
 	for _, g := range declared {
-		if !slices.Contains(present, g) {
-			present = append(present, g) // declared twice is granted once
+		if wanted[g] = true; !granted[g] {
+			granted[g] = true // declared twice is granted once
 			p.later(grantProducts, at, step(PlanCreate, g), GrantProduct(g))
 		}
 	}
 	for _, g := range present {
-		if p.prune && !slices.Contains(declared, g) {
+		if p.prune && !wanted[g] {
 			p.later(closeLast, at, step(PlanDelete, g), WithdrawProduct(g))
 		}
 	}
-	return nil
+	return p.bounded()
 }
 
 // insideOf plans the accounts and clients of an organisation.
@@ -256,6 +268,9 @@ func (p *planner) insideOf(ctx context.Context, at actor.Actor, organisation str
 		a, err := m.find(string(declared.ID), declared.Name)
 		if err == nil {
 			err = p.account(ctx, at, organisation, declared, a, clients)
+		}
+		if err == nil {
+			err = p.bounded()
 		}
 		if err != nil {
 			return about("organisation "+organisation, err)
@@ -320,6 +335,9 @@ func (p *planner) clients(ctx context.Context, of owner, declared []DeclaredClie
 		} else if err == nil {
 			p.presentClient(of, &declared[i], c)
 		}
+		if err == nil {
+			err = p.bounded()
+		}
 		if err != nil {
 			return about(of.String(), err)
 		}
@@ -335,7 +353,7 @@ func (p *planner) clients(ctx context.Context, of owner, declared []DeclaredClie
 		p.add(&s)
 		p.later(takeFirst, of.by, &s, SetClientState{Client: c.ID, State: Deleted})
 	}
-	return nil
+	return p.bounded()
 }
 
 func (o owner) String() string {
