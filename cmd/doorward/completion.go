@@ -14,7 +14,7 @@ import (
 // listed names, for a field, the noun whose list holds what may be given.
 var listed = map[string]string{
 	"organisation_id": "org", "account_id": "account", "client_id": "client", "secret_id": "secret", "kid": "key",
-	"product": "product", "permission": "permission", "permissions": "permission", "add": "permission",
+	"person_id": "member", "invitation_id": "invite", "webhook_id": "webhook", "product": "product", "permission": "permission", "permissions": "permission", "add": "permission",
 }
 
 // completeArgument offers what the next argument may be.
@@ -72,7 +72,7 @@ func (t *task) offer(cmd *cobra.Command, of, begun string) (found []cobra.Comple
 	_ = m.pages(ctx, ask{method: list.method, path: t.address(list), query: query}, "items", 100, func(items []json.RawMessage) error {
 		for _, text := range items {
 			if node, err := ordered(text); err == nil {
-				found = append(found, cobra.CompletionWithDesc(cellOf(node, n.id[0]), cellOf(node, "name")))
+				found = append(found, cobra.CompletionWithDesc(cellOf(node, n.id[0]), strings.TrimPrefix(cellOf(node, "name")+" "+cellOf(node, "email"), "- ")))
 			}
 		}
 		return nil

@@ -47,6 +47,9 @@ func (f *field) read(text string) (any, error) {
 		return strconv.ParseBool(text)
 	case s.Type == "integer":
 		return readSeconds(text)
+	case s.Type == "array" && s.Items.Type == "object":
+		list, _ := f.value.([]any)
+		return s.Items.readPairs(list, text)
 	case s.Type == "array" && s.Items.Type == "array": // sets, one in each flag
 		sets, _ := f.value.([]any)
 		return append(sets, strings.Split(text, ",")), nil
@@ -88,6 +91,40 @@ func (f *field) readMember(text string) (any, error) {
 	}
 	object[name] = value
 	return object, nil
+}
+
+// isPair says whether an object can be written as one text and a second one that
+// may be left out.
+func (s *schema) isPair() bool {
+	return s.Type == "object" && len(s.Properties) == 2 && len(s.Required) == 1
+}
+
+// readPairs adds objects, written as first or first@second with commas between
+// them, to a list.
+func (s *schema) readPairs(list []any, text string) ([]any, error) {
+	list = append([]any{}, list...)
+	for part := range strings.SplitSeq(text, ",") {
+		if part == "" {
+			continue // to empty the list
+		}
+		pair := map[string]any{}
+		first, second, both := strings.Cut(part, "@")
+		for name, member := range s.Properties {
+			value := second
+			if name == s.Required[0] {
+				value = first
+			} else if !both {
+				continue
+			}
+			checked, err := member.check(value)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", visible(value), err)
+			}
+			pair[name] = checked
+		}
+		list = append(list, pair)
+	}
+	return list, nil
 }
 
 // readSeconds reads a number, or a length of time as its seconds.

@@ -16,17 +16,18 @@ type noun struct {
 type verb struct {
 	name      string // two words are a command below another
 	operation string
-	short     string            // "": what the contract says
-	arguments []string          // fields in their order; nil: those of the path
-	bare      bool              // no flags for the other fields
-	asks      bool              // first, because it cannot be taken back
-	shows     string            // an operation whose list is shown when it asks
-	basis     string            // the operation that reads what this one replaces as a whole
-	creates   bool              // with a basis: refuse what is there already
-	prepare   func(*task) error // fills in what the command line leaves out
-	items     string            // the member of the answer that holds a list; "": items
-	id        []string          // of the items, where they are of another kind
-	columns   []string          // of the items, where they are of another kind
+	short     string                       // "": what the contract says
+	arguments []string                     // fields in their order; nil: those of the path
+	bare      bool                         // no flags for the other fields
+	asks      bool                         // first, because it cannot be taken back
+	shows     string                       // an operation whose list is shown when it asks
+	basis     string                       // the operation that reads what this one replaces as a whole
+	combine   func(present, given any) any // with a basis: lists; nil: what is given replaces what is there
+	creates   bool                         // with a basis: refuse what is there already
+	prepare   func(*task) error            // fills in what the command line leaves out
+	items     string                       // the member of the answer that holds a list; "": items
+	id        []string                     // of the items, where they are of another kind
+	columns   []string                     // of the items, where they are of another kind
 	example   string
 }
 
@@ -54,6 +55,38 @@ var nouns = []noun{
 			{name: "update", operation: "updateAccount"},
 			{name: "suspend", operation: "suspendAccount", asks: true},
 			{name: "activate", operation: "activateAccount"},
+		},
+	},
+	{
+		name: "member", short: "People of an organisation, or the operator's",
+		id: []string{"person_id"}, columns: []string{"person_id", "name", "email", "roles", "joined_at"},
+		verbs: []verb{
+			{name: "list", operation: "listMembers", example: "doorward member list --filter text=ada"},
+			{name: "get", operation: "getMember"},
+			{name: "update", operation: "changeMemberRoles", example: "doorward member update p-4f7k2m9q1x8z3c6v5b0n --role developer --role auditor"},
+			{name: "remove", operation: "removeMember", asks: true},
+		},
+	},
+	{
+		name: "invite", alias: "invitation", short: "Invitations to become a member",
+		id: []string{"id"}, columns: []string{"id", "email", "roles", "state", "sent_at", "expires_at"},
+		verbs: []verb{
+			{name: "list", operation: "listInvitations"},
+			{name: "create", operation: "createInvitation", example: "doorward invite create --email ada@example.com --role developer@a-s-4f7k2m9q1x8z3c6v5b0n"},
+			{name: "resend", operation: "resendInvitation"},
+			{name: "revoke", operation: "revokeInvitation", asks: true},
+		},
+	},
+	{
+		name: "role", short: "Roles of members: what they hold, and who has them",
+		id: []string{"role"}, columns: []string{"role", "operator", "abilities"},
+		verbs: []verb{
+			{name: "list", operation: "listRoles"},
+			{
+				name: "grant", operation: "changeMemberRoles", short: "Give a member roles", basis: "getMember", combine: withItems, arguments: []string{"person_id", "roles"},
+				example: "doorward role grant p-4f7k2m9q1x8z3c6v5b0n auditor developer@a-s-4f7k2m9q1x8z3c6v5b0n",
+			},
+			{name: "withdraw", operation: "changeMemberRoles", short: "Take roles from a member", basis: "getMember", combine: withoutItems, arguments: []string{"person_id", "roles"}},
 		},
 	},
 	{
@@ -148,6 +181,21 @@ var nouns = []noun{
 			{name: "list", operation: "listSigningKeys"},
 			{name: "rotate", operation: "rotateSigningKey", arguments: []string{"purpose"}, example: "doorward key rotate production"},
 			{name: "withdraw", operation: "withdrawSigningKey", asks: true},
+		},
+	},
+	{
+		name: "webhook", short: "Webhooks: the audit log, sent as it happens",
+		id: []string{"id"}, columns: []string{"id", "name", "url", "events", "state", "pending", "failing_since"},
+		verbs: []verb{
+			{name: "list", operation: "listWebhooks"},
+			{name: "get", operation: "getWebhook"},
+			{name: "create", operation: "createWebhook", example: "doorward webhook create --name Siem --url https://hooks.example.com/doorward --event 'client.*' -o json"},
+			{name: "update", operation: "updateWebhook"},
+			{name: "delete", operation: "deleteWebhook", asks: true},
+			{name: "enable", operation: "enableWebhook"},
+			{name: "disable", operation: "disableWebhook"},
+			{name: "test", operation: "testWebhook"},
+			{name: "rotate", operation: "replaceWebhookSecret"},
 		},
 	},
 	{

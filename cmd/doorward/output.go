@@ -50,12 +50,15 @@ func (o *printer) one(cmd *cobra.Command, id []string, object any) error {
 		l := listing{printer: o, out: cmd.OutOrStdout(), id: id}
 		return l.add([]json.RawMessage{text})
 	}
-	if err := o.print(cmd.OutOrStdout(), text); err != nil || o.format != "table" || !bytes.Contains(text, []byte(`"client_secret":`)) {
+	found := secretMember.FindSubmatch(text)
+	if err := o.print(cmd.OutOrStdout(), text); err != nil || o.format != "table" || found == nil {
 		return err
 	}
-	_, err = fmt.Fprintln(cmd.ErrOrStderr(), "keep client_secret now: it is not shown again")
+	_, err = fmt.Fprintf(cmd.ErrOrStderr(), "keep %s now: it is not shown again\n", found[1])
 	return err
 }
+
+var secretMember = regexp.MustCompile(`"((client|signing)_secret)":`)
 
 var errQuietSecret = usageError{errors.New("--quiet would not print the secret, which is shown only once: leave it out")}
 
@@ -82,7 +85,7 @@ func (o *printer) print(out io.Writer, text []byte) error {
 }
 
 // leading are the fields that people look for first.
-var leading = []string{"id", "client_id", "client_secret", "key", "kid", "seq", "name", "method", "path", "environment", "state"}
+var leading = []string{"id", "person_id", "client_id", "client_secret", "signing_secret", "key", "kid", "seq", "role", "name", "email", "method", "path", "environment", "state"}
 
 // readable puts those fields of objects to the front, and what holds more than a
 // value to the end.
@@ -129,6 +132,9 @@ func printFields(out io.Writer, object *yaml.Node) error {
 
 // member returns what stands under a dotted name, nil if nothing does.
 func member(object *yaml.Node, name string) *yaml.Node {
+	if object.Kind != yaml.MappingNode {
+		return nil
+	}
 	for part := range strings.SplitSeq(name, ".") {
 		var found *yaml.Node
 		for i := 0; object != nil && i+1 < len(object.Content); i += 2 {
@@ -148,6 +154,12 @@ func cell(value *yaml.Node) string {
 		return "-"
 	case value.Kind == yaml.ScalarNode:
 		return visible(wholeSeconds.ReplaceAllString(value.Value, "${1}Z"))
+	}
+	if role := member(value, "role"); role != nil && len(value.Content) <= 4 { // as it is given
+		if account := member(value, "account_id"); account != nil {
+			return cell(role) + "@" + cell(account)
+		}
+		return cell(role)
 	}
 	var parts []string
 	for i, item := range value.Content {

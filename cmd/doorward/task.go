@@ -192,7 +192,7 @@ func (o *operation) bodyFields() (all []*field) {
 // isFlat says whether a list or an object can be written on the command line.
 func (s *schema) isFlat() bool {
 	if s.Type == "array" {
-		return s.Items.Type != "object"
+		return s.Items.Type != "object" || s.Items.isPair()
 	}
 	for _, property := range s.Properties {
 		if property.Type != "string" {
@@ -263,6 +263,8 @@ func (f *field) placeholder() string {
 		return "KEY"
 	case "add", "remove":
 		return "PERMISSION…"
+	case "roles":
+		return "ROLE[@ACCOUNT]"
 	}
 	return name
 }
@@ -271,7 +273,7 @@ func (t *task) run(cmd *cobra.Command, args []string) (err error) {
 	if err := t.read(args); err != nil {
 		return err
 	}
-	if t.printer.quiet && t.operation.answer != nil && t.operation.answer.Properties["client_secret"] != nil {
+	if t.printer.quiet && t.operation.showsSecret() {
 		return errQuietSecret
 	}
 	if t.manager, err = newManager(cmd, t.profile); err != nil {
@@ -297,6 +299,11 @@ func (t *task) run(cmd *cobra.Command, args []string) (err error) {
 		}
 	}
 	return t.send(cmd, request, args)
+}
+
+// showsSecret says whether the answer is the only one with a secret.
+func (o *operation) showsSecret() bool {
+	return o.answer != nil && (o.answer.Properties["client_secret"] != nil || o.answer.Properties["signing_secret"] != nil)
 }
 
 // organisation is the field that says where to act, nil if none does.
@@ -391,8 +398,12 @@ func (t *task) body(cmd *cobra.Command) (body map[string]any, etag string, err e
 		}
 		t.dropReadOnly(body) // the file may be an answer
 	}
+	combine := over
+	if t.combine != nil {
+		combine = t.combine
+	}
 	for name, value := range t.values("body") {
-		body[name] = over(body[name], value)
+		body[name] = combine(body[name], value)
 	}
 	for _, name := range t.operation.body.Required {
 		if body[name] == nil {
@@ -419,11 +430,28 @@ func over(present, given any) any {
 	return merged
 }
 
+// withItems and withoutItems combine lists of objects.
+func withItems(present, given any) any {
+	before, _ := present.([]any)
+	added, _ := given.([]any)
+	return append(append([]any{}, before...), lacking(added, before)...)
+}
+
+func withoutItems(present, given any) any {
+	before, _ := present.([]any)
+	removed, _ := given.([]any)
+	return append([]any{}, lacking(before, removed)...)
+}
+
 // present reads what the operation replaces as a whole, so that flags change
 // the rest as little as nothing.
 func (t *task) present(cmd *cobra.Command) (body map[string]any, etag string, err error) {
 	basis := operations()[t.basis]
-	text, etag, err := t.manager.do(cmd.Context(), ask{method: basis.method, path: t.address(basis)})
+	query := url.Values{}
+	if f := t.organisation(); f != nil && f.value != nil {
+		query.Set(f.name, fmt.Sprint(f.value))
+	}
+	text, etag, err := t.manager.do(cmd.Context(), ask{method: basis.method, path: t.address(basis), query: query})
 	switch refused, _ := errors.AsType[*problem](err); {
 	case refused != nil && refused.Status == http.StatusNotFound && t.creates:
 		return map[string]any{}, "", nil

@@ -107,7 +107,10 @@ func (a *API) Product() registry.Definition {
 		Description:   "Organisations, accounts, API clients and the rest, for machines.",
 		SandboxAccess: registry.Open, ProductionAccess: registry.Open,
 	}
-	uses := map[string][]string{actor.ManagementPrefix + string(actor.TokenRead): {"Introspect the access tokens of any client"}}
+	uses := map[string][]string{
+		actor.ManagementPrefix + string(actor.TokenRead):        {"Introspect the access tokens of any client"},
+		actor.ManagementPrefix + string(actor.PermissionAssign): {"Give permissions that the operator alone assigns"},
+	}
 	for _, name := range slices.Sorted(maps.Keys(a.contract.operations)) {
 		o := a.contract.operations[name]
 		route := registry.Route{Method: o.method, Path: o.path, Account: "none", Public: o.Public}
@@ -116,6 +119,11 @@ func (a *API) Product() registry.Definition {
 			uses[o.Permission] = append(uses[o.Permission], o.Summary)
 		}
 		d.Routes = append(d.Routes, route)
+	}
+	for _, ability := range actor.EveryAbility() {
+		if key := actor.ManagementPrefix + string(ability); uses[key] == nil { // who gives a role holds all of it
+			uses[key] = []string{"Give roles that hold it"}
+		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(uses)) {
 		permission := registry.Permission{Key: key, Description: strings.Join(uses[key], "; ") + "."}

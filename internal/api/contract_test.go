@@ -115,6 +115,7 @@ func TestEachBodyIsReadStrictly(t *testing.T) {
 	each(t, func(t *testing.T, p *platform) {
 		by := p.caller(t, "", "", p.permissions...)
 		s := p.fresh(t)
+		p.addPeople(t, &s)
 		p.refresh(t)
 		for _, o := range operations(t) {
 			path, body := o.request(t, s)

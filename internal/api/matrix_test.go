@@ -35,6 +35,15 @@ getOrganisation         x f f f n u x f
 updateOrganisation      x f f f n u x f
 suspendOrganisation     f f f f n u x f
 activateOrganisation    f f f f n u x f
+listMembers             x x x f x u x f
+getMember               x f f f n u x f
+changeMemberRoles       x f f f n u x f
+removeMember            x f f f n u x f
+listInvitations         x x x f x u x f
+createInvitation        x f f f n u x f
+resendInvitation        x f f f n u x f
+revokeInvitation        x f f f n u x f
+listRoles               x x x f x u x f
 listAccounts            x x x f x u x f
 createAccount           x f f f n u x f
 getAccount              x x f f n u x f
@@ -78,6 +87,15 @@ rotateSigningKey        f f f f f u x f
 withdrawSigningKey      f f f f f u x f
 listAuditRecords        x f f f x u x f
 listNodes               f f f f f u x f
+listWebhooks            x f f f x u x f
+createWebhook           x f f f n u x f
+getWebhook              x f f f n u x f
+updateWebhook           x f f f n u x f
+deleteWebhook           x f f f n u x f
+enableWebhook           x f f f n u x f
+disableWebhook          x f f f n u x f
+testWebhook             x f f f n u x f
+replaceWebhookSecret    x f f f n u x f
 exportDeclaration       x f f f x u x f
 planDeclaration         x f f f n u x f
 applyDeclaration        x f f f n u x f
@@ -88,6 +106,14 @@ var callerNames = []string{"A", "sandbox account", "production account", "A with
 // records is how many audit records a change leaves, where it is not one. What
 // is declared in the matrix is so already: the caller holds no other permission.
 var records = map[string]int{"rotateSecret": 2, "changeClientPermissions": 2, "planDeclaration": 0, "applyDeclaration": 0}
+
+// beside are the abilities that an operation needs beside the one of its route:
+// who offers a role holds all of it, who says where the audit log goes may read it.
+var beside = map[string]actor.Abilities{
+	"createInvitation": actor.Viewer.Abilities(), "resendInvitation": actor.Viewer.Abilities(),
+	"createWebhook": {actor.AuditRead: true}, "updateWebhook": {actor.AuditRead: true},
+	"enableWebhook": {actor.AuditRead: true}, "replaceWebhookSecret": {actor.AuditRead: true},
+}
 
 // operation is one of the contract, with what its examples say.
 type operation struct {
@@ -134,6 +160,9 @@ type subject struct {
 	client       id.Client
 	secret       id.Secret
 	kid          string
+	person       id.Person
+	invitation   id.Invitation
+	webhook      id.Webhook
 }
 
 const soldKey = "sold"
@@ -168,16 +197,58 @@ func (p *platform) fresh(t testing.TB) subject {
 	return s
 }
 
-var unknown = subject{"o-00000000000000000000", "a-s-00000000000000000000", "sandbox-unknown-apple-123", "000000000000", "sandbox-signing-key-unknown"}
+// peopled are the operations for which addPeople is needed. It is not for all of
+// them: an organisation has so many mails in a day.
+var peopled = regexp.MustCompile(`^/(members|invitations|webhooks)`)
+
+// addPeople makes a member without a role, somebody who is invited, and a
+// webhook in place of those of earlier subjects.
+func (p *platform) addPeople(t testing.TB, s *subject) {
+	t.Helper()
+	r, by := p.Server.Registry(), actor.NewSystem("test").In(s.organisation)
+	invitations, err := r.Invitations(t.Context(), by)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, i := range invitations {
+		p.Apply(registry.RevokeInvitation{Invitation: i.ID})
+	}
+	hooks, err := r.Webhooks(t.Context(), by)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, hook := range hooks {
+		p.Apply(registry.DeleteWebhook{Webhook: hook.ID})
+	}
+	s.person = id.NewPerson(rand.Reader)
+	email := strings.ToLower(rand.Text()) + "@example.com"
+	err = r.Apply(t.Context(), by, registry.CreatePerson{ID: s.person, Email: email, Password: "$argon2id$v=19$m=1,t=1,p=1$c2FsdA$aGFzaA"}, registry.AddMember{Person: s.person})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.invitation, err = r.Invite(t.Context(), by, "i"+email, "", []actor.RoleGrant{{Role: actor.Viewer}}); err != nil {
+		t.Fatal(err)
+	}
+	if s.webhook, _, err = r.CreateWebhook(t.Context(), by, registry.NewWebhook{Name: "fresh", URL: "https://hooks.example.com/", Events: []string{"account.rename"}}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+var unknown = subject{
+	"o-00000000000000000000", "a-s-00000000000000000000", "sandbox-unknown-apple-123", "000000000000", "sandbox-signing-key-unknown",
+	"p-00000000000000000000", "i-00000000000000000000", "wh-00000000000000000000",
+}
 
 // request fills a subject into the path and the example body of an operation.
 func (o *operation) request(t testing.TB, s subject) (path, body string) {
 	t.Helper()
 	path = strings.NewReplacer("{organisation_id}", string(s.organisation), "{account_id}", string(s.account), "{client_id}", string(s.client),
-		"{secret_id}", string(s.secret), "{kid}", s.kid, "{product}", soldKey, "{environment}", "sandbox").Replace(o.path)
+		"{secret_id}", string(s.secret), "{kid}", s.kid, "{person_id}", string(s.person), "{invitation_id}", string(s.invitation), "{webhook_id}", string(s.webhook), "{product}", soldKey, "{environment}", "sandbox").Replace(o.path)
 	switch o.ID {
 	case "deletePermission":
 		path = strings.Replace(path, "{permission}", "sold.unused", 1)
+	case "getMember", "changeMemberRoles", "removeMember":
+		path += "?organisation_id=" + string(s.organisation)
 	case "explainCall":
 		path += "?method=GET&target=/sold/things"
 	case "deleteRoute":
@@ -189,6 +260,10 @@ func (o *operation) request(t testing.TB, s subject) (path, body string) {
 		return path, ""
 	}
 	switch o.ID {
+	case "changeMemberRoles":
+		example["roles"] = []any{}
+	case "createInvitation":
+		example["email"] = rand.Text() + "@example.com"
 	case "planDeclaration", "applyDeclaration":
 		example = map[string]any{"organisations": []any{map[string]any{"id": s.organisation}}}
 	case "putProduct", "putRoute":
@@ -214,11 +289,17 @@ func (o *operation) request(t testing.TB, s subject) (path, body string) {
 }
 
 // callers are those of the matrix for a permission.
-func (p *platform) callers(t testing.TB, permission string) []*caller {
+func (p *platform) callers(t testing.TB, o *operation) []*caller {
 	t.Helper()
 	var with []string
+	permission := o.Permission
 	if permission != "" {
 		with = []string{permission}
+	}
+	for ability := range beside[o.ID] {
+		if key := actor.ManagementPrefix + string(ability); key != permission {
+			with = append(with, key)
+		}
 	}
 	without := slices.DeleteFunc(slices.Clone(p.permissions), func(key string) bool { return key == permission })
 	return []*caller{
@@ -256,8 +337,10 @@ var traceID = regexp.MustCompile(`"traceId":"[0-9a-f]{32}"`)
 
 // withoutIDs is an answer in which all ids of a subject look the same.
 func (s subject) without(text string) string {
-	for _, key := range []string{string(s.organisation), string(s.account), string(s.client), string(s.secret)} {
-		text = strings.ReplaceAll(text, key, "ID")
+	for _, key := range []string{string(s.organisation), string(s.account), string(s.client), string(s.person), string(s.invitation), string(s.webhook), string(s.secret)} {
+		if key != "" {
+			text = strings.ReplaceAll(text, key, "ID")
+		}
 	}
 	return traceID.ReplaceAllString(text, "")
 }
@@ -280,7 +363,7 @@ func TestTEN01_whoMayCallWhat(t *testing.T) {
 				continue
 			}
 			p.fresh(t) // an operation before may have suspended the account
-			for i, by := range p.callers(t, o.Permission) {
+			for i, by := range p.callers(t, &o) {
 				t.Run("TEN-01 TEN-17 "+o.ID+" by "+callerNames[i], func(t *testing.T) {
 					p.cell(t, o, by, callerNames[i], row[i])
 				})
@@ -293,6 +376,9 @@ func TestTEN01_whoMayCallWhat(t *testing.T) {
 func (p *platform) cell(t *testing.T, o operation, by *caller, who, want string) {
 	t.Helper()
 	s := p.fresh(t)
+	if peopled.MatchString(o.path) {
+		p.addPeople(t, &s)
+	}
 	p.refresh(t)
 	path, body := o.request(t, s)
 	before := p.auditRecords(t, registry.Page{Limit: 1})[0].Seq
@@ -331,6 +417,9 @@ func (p *platform) cell(t *testing.T, o operation, by *caller, who, want string)
 				t.Errorf("TEN-02, AUD-10: B sees %s", ofA)
 			}
 		}
+	}
+	if shows := o.ID == "createWebhook" || o.ID == "replaceWebhookSecret"; want == "x" && strings.Contains(got.body, "whsec_") != (shows || o.ID == "getContract") {
+		t.Errorf("SEC-01: the answer is not the one that holds the secret: %s", got.body)
 	}
 	if strings.Contains(got.body, "dw_") && o.ID != "createSecret" && o.ID != "rotateSecret" && o.ID != "getContract" {
 		t.Errorf("SEC-01: the answer holds a secret: %s", got.body)

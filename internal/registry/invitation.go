@@ -3,6 +3,7 @@ package registry
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"strings"
 	"time"
 
@@ -368,4 +369,28 @@ func (r *Registry) Invitations(ctx context.Context, by actor.Actor) (all []Invit
 		return err
 	})
 	return all, err
+}
+
+// InvitationList is a page of Invitations.
+func (r *Registry) InvitationList(ctx context.Context, by actor.Actor, page Page) (list List[Invitation], err error) {
+	l, err := r.list("invitations", by, nil, page, beforeNewest)
+	if err != nil {
+		return list, err
+	}
+	all, err := r.Invitations(ctx, by)
+	return partOf(l, all, func(i *Invitation) position { return position{micros(i.CreatedAt), string(i.ID)} }, func(p, after position) bool {
+		return p.number < after.number || p.number == after.number && p.key > after.key
+	}), err
+}
+
+// Invitation returns an invitation of the actor's organisation.
+func (r *Registry) Invitation(ctx context.Context, by actor.Actor, key id.Invitation) (i Invitation, err error) {
+	err = r.DB.View(ctx, func(tx *sqldb.Tx) error {
+		i, err = loadInvitation(ctx, tx, by, key)
+		return err
+	})
+	if err == nil && !slices.ContainsFunc(i.Roles, func(r actor.RoleGrant) bool { return by.May(actor.MemberRead, r.Account) }) {
+		err = by.Require(actor.MemberRead, "")
+	}
+	return i, err
 }

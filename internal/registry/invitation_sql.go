@@ -29,15 +29,19 @@ func scanInvitation(row scanner) (i Invitation, err error) {
 
 // invitation loads one of the actor's organisation, for an edit.
 func (c *change) invitation(ctx context.Context, key id.Invitation) (Invitation, error) {
-	if _, ok := id.ParseInvitation(string(key)); !ok || c.by.Organisation() == "" && !c.by.Operator() {
+	i, err := loadInvitation(ctx, c.tx, c.by, key)
+	if err == nil {
+		c.before = i
+	}
+	return i, err
+}
+
+func loadInvitation(ctx context.Context, tx *sqldb.Tx, by actor.Actor, key id.Invitation) (Invitation, error) {
+	if _, ok := id.ParseInvitation(string(key)); !ok || by.Organisation() == "" && !by.Operator() {
 		return Invitation{}, unknown("invitation")
 	}
-	i, err := scanInvitation(c.tx.QueryRow(ctx, `SELECT `+invitationColumns+` FROM invitation WHERE id = $1 AND organisation_id = $2`, key, c.by.Organisation()))
-	if err != nil {
-		return i, notFound(err, "invitation", key)
-	}
-	c.before = i
-	return i, nil
+	i, err := scanInvitation(tx.QueryRow(ctx, `SELECT `+invitationColumns+` FROM invitation WHERE id = $1 AND organisation_id = $2`, key, by.Organisation()))
+	return i, notFound(err, "invitation", key)
 }
 
 // openInvitation loads an invitation for whoever holds its token. A wrong

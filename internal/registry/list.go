@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -118,6 +119,16 @@ func pageOf[T any](l *listing, items []T, at func(*T) position) List[T] {
 	}
 	items = items[:l.limit]
 	return List[T]{Items: items, Next: l.cursor(at(&items[l.limit-1]))}
+}
+
+// partOf is a page of a list that was read as a whole: what stands behind where
+// the page before ended.
+func partOf[T any](l *listing, all []T, at func(*T) position, behind func(p, after position) bool) List[T] {
+	first := slices.IndexFunc(all, func(item T) bool { return behind(at(&item), l.after) })
+	if first < 0 {
+		return List[T]{}
+	}
+	return pageOf(l, all[first:], at)
 }
 
 // rowsOf runs a query and scans its rows.

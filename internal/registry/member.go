@@ -3,6 +3,7 @@ package registry
 import (
 	"context"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/doorward/doorward/internal/actor"
@@ -118,7 +119,13 @@ func (e ChangeRoles) apply(ctx context.Context, c *change) error {
 	if err := c.validRoles(ctx, e.Roles); err != nil {
 		return err
 	}
-	for _, role := range append(without(e.Roles, m.Roles), without(m.Roles, e.Roles)...) {
+	different := append(without(e.Roles, m.Roles), without(m.Roles, e.Roles)...)
+	if len(different) == 0 {
+		if err := c.may(actor.MemberWrite, ""); err != nil {
+			return err
+		}
+	}
+	for _, role := range different {
 		if err := MayHandOut(c.by, role); err != nil {
 			return err
 		}
@@ -273,6 +280,27 @@ func (r *Registry) Members(ctx context.Context, by actor.Actor) (members []Membe
 		}
 	}
 	return seen, err
+}
+
+// MemberFilter limits a list of members. Empty fields do not.
+type MemberFilter struct {
+	Text string // in the name or e-mail address, whatever the case
+}
+
+// MemberList is a page of Members.
+func (r *Registry) MemberList(ctx context.Context, by actor.Actor, filter MemberFilter, page Page) (list List[Member], err error) {
+	l, err := r.list("members", by, filter, page, beforeFirst)
+	if err == nil {
+		err = validFilter(filter.Text)
+	}
+	if err != nil {
+		return list, err
+	}
+	members, err := r.Members(ctx, by)
+	members = slices.DeleteFunc(members, func(m Member) bool {
+		return !strings.Contains(folded(m.Name+" "+m.Email), folded(filter.Text))
+	})
+	return partOf(l, members, func(m *Member) position { return position{key: string(m.Person)} }, func(p, after position) bool { return p.key > after.key }), err
 }
 
 // seesMember also takes from m the roles that are not the actor's to see.

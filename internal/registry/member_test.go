@@ -33,6 +33,7 @@ func TestPRIV02_nobodyGivesOrTakesMoreThanTheyHold(t *testing.T) {
 			refusal{name: "PRIV-02 on another account", by: ofSandbox, edit: change(f.memberA, on(actor.Viewer, ""), on(actor.Developer, f.productionA)), want: fault.Forbidden, twin: change(f.memberA, on(actor.Viewer, ""), on(actor.Developer, f.sandboxA))},
 			refusal{name: "PRIV-02 on the whole organisation", by: ofSandbox, edit: f.invite("i-11111111111111111111", "x@example.com", actor.Viewer), want: fault.Forbidden,
 				twin: registry.Invite{ID: "i-11111111111111111111", Email: "x@example.com", Roles: roles(on(actor.Viewer, f.sandboxA)), Token: f.tokenA}},
+			refusal{name: "PRIV-02 nothing changed by who may not", by: person("p-someviewerofasomevie", f.orgA, actor.Viewer), edit: change(f.memberA, on(actor.Viewer, ""), on(actor.Developer, f.sandboxA)), want: fault.Forbidden, twin: change(f.memberA, on(actor.Viewer, ""), on(actor.Developer, f.sandboxA)), twinBy: f.chief()},
 			refusal{name: "role of the operator", by: f.chief(), edit: change(f.memberA, on(actor.OperatorAdmin, "")), want: fault.Invalid, twin: change(f.memberA, on(actor.Auditor, ""))},
 			refusal{name: "admin of one account alone", by: f.chief(), edit: change(f.memberA, on(actor.OrganisationAdmin, f.sandboxA)), want: fault.Invalid, twin: change(f.memberA, on(actor.AccountAdmin, f.sandboxA))},
 			refusal{name: "another organisation's account", by: f.chief(), edit: change(f.memberA, on(actor.Viewer, f.productionB)), want: fault.NotFound, twin: change(f.memberA, on(actor.Viewer, f.productionA))},
@@ -144,6 +145,57 @@ func TestMembershipsSayWhetherThereIsProduction(t *testing.T) {
 		}
 		if diff := cmp.Diff(map[string]bool{"A": false, "Fresh": true}, got); diff != "" {
 			t.Error(diff)
+		}
+	})
+}
+
+func TestMembersAndInvitationsComeInPages(t *testing.T) {
+	each(t, func(t *testing.T, f *fixture) {
+		f.must(t, f.chief(), registry.RevokeInvitation{Invitation: f.pendingA})
+		for _, email := range []string{"one@example.com", "two@example.com", "three@example.com"} {
+			if _, err := f.Invite(t.Context(), f.chief(), email, "", roles(on(actor.Viewer, ""))); err != nil {
+				t.Fatal(err)
+			}
+		}
+		all, err := f.Members(t.Context(), f.chief())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var members []registry.Member
+		for page := (registry.Page{Limit: 2}); ; {
+			list, err := f.MemberList(t.Context(), f.chief(), registry.MemberFilter{}, page)
+			if err != nil || len(list.Items) > 2 {
+				t.Fatal(err, len(list.Items))
+			}
+			members = append(members, list.Items...)
+			if page.After = list.Next; list.Next == "" {
+				break
+			}
+		}
+		if diff := cmp.Diff(all, members); diff != "" || len(all) != 3 {
+			t.Errorf("%d members:\n%s", len(all), diff)
+		}
+		found, err := f.MemberList(t.Context(), f.chief(), registry.MemberFilter{Text: "CHIEF@"}, registry.Page{})
+		if err != nil || len(found.Items) != 1 || found.Items[0].Person != f.chiefA {
+			t.Errorf("found %+v, %v", found.Items, err)
+		}
+		waiting, err := f.Invitations(t.Context(), f.chief())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var invitations []registry.Invitation
+		for page := (registry.Page{Limit: 1}); ; {
+			list, err := f.InvitationList(t.Context(), f.chief(), page)
+			if err != nil || len(list.Items) > 1 {
+				t.Fatal(err, len(list.Items))
+			}
+			invitations = append(invitations, list.Items...)
+			if page.After = list.Next; list.Next == "" {
+				break
+			}
+		}
+		if diff := cmp.Diff(waiting, invitations); diff != "" || len(waiting) != 4 {
+			t.Errorf("%d invitations:\n%s", len(waiting), diff)
 		}
 	})
 }

@@ -32,6 +32,28 @@ func (r *Registry) AtClient(ctx context.Context, by actor.Actor, key id.Client) 
 	return r.at(ctx, by, "client", key, `SELECT organisation_id FROM client WHERE id = $1 AND state <> 'deleted' -- any organisation: for the operator alone`)
 }
 
+// AtWebhook does the same for a webhook.
+func (r *Registry) AtWebhook(ctx context.Context, by actor.Actor, key id.Webhook) (actor.Actor, error) {
+	if !by.Operator() {
+		return by, nil
+	}
+	if _, ok := id.ParseWebhook(string(key)); !ok {
+		return by, unknown("webhook")
+	}
+	return r.at(ctx, by, "webhook", key, `SELECT organisation_id FROM webhook WHERE id = $1 -- any organisation: for the operator alone`)
+}
+
+// AtInvitation does the same for an invitation.
+func (r *Registry) AtInvitation(ctx context.Context, by actor.Actor, key id.Invitation) (actor.Actor, error) {
+	if !by.Operator() {
+		return by, nil
+	}
+	if _, ok := id.ParseInvitation(string(key)); !ok {
+		return by, unknown("invitation")
+	}
+	return r.at(ctx, by, "invitation", key, `SELECT organisation_id FROM invitation WHERE id = $1 -- any organisation: for the operator alone`)
+}
+
 func (r *Registry) at(ctx context.Context, by actor.Actor, what string, key any, query string) (actor.Actor, error) {
 	err := r.DB.View(ctx, func(tx *sqldb.Tx) error {
 		var organisation id.Organisation
