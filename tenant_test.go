@@ -18,7 +18,7 @@ import (
 // organisation it is about, or in its text why it is about any.
 var tenantTables = []string{
 	"account", "attempt", "audit", "client", "client_permission", "client_secret", "invitation", "last_use", "mail", "member", "member_role",
-	"organisation", "product_grant", "request", "revoked_token", "watch", "webhook", "webhook_outbox",
+	"organisation", "product_grant", "request", "revoked_token", "secret_notice", "watch", "webhook", "webhook_outbox",
 }
 
 var (

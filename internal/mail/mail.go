@@ -72,7 +72,7 @@ type Message struct {
 	To           Recipient
 	Organisation id.Organisation // that has it sent; empty: nobody
 	Subject      string
-	Text         string           // paragraphs; %LINK% stands for the link
+	Text         string           // paragraphs; %LINK% stands for the link, %DASHBOARD% for where paths begin
 	Path         string           // of the Dashboard, where the link leads
 	Token        secret.Plaintext // behind the path
 	Ends         time.Time        // of no use after that; zero: after three days
@@ -114,7 +114,7 @@ func (o *Outbox) seal(m *Message) (key string, sealed []byte, err error) {
 		return "", nil, fmt.Errorf("draw the id of a mail: %w", err)
 	}
 	key = "m-" + hex.EncodeToString(random)
-	text := strings.ReplaceAll(m.Text, "%LINK%", o.Dashboard+m.Path+m.Token.Reveal())
+	text := strings.NewReplacer("%LINK%", o.Dashboard+m.Path+m.Token.Reveal(), "%DASHBOARD%", o.Dashboard).Replace(m.Text)
 	sealed, err = o.Sealer.Seal(o.Rand, []byte(text), identity(key))
 	return key, sealed, err
 }

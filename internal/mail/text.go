@@ -2,6 +2,7 @@ package mail
 
 import (
 	"fmt"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -17,6 +18,7 @@ const (
 	KindFactor       Kind = "factor"
 	KindDeletion     Kind = "deletion"
 	KindRequest      Kind = "request"
+	KindSecrets      Kind = "secrets"
 )
 
 // Link is a link that a mail carries, good once and for so long.
@@ -142,6 +144,52 @@ func RequestDecided(path, who, state, reason string) Message {
 	}
 }
 
+// EndingSecret is a client secret of which a mail tells that it ends.
+type EndingSecret struct {
+	Secret, ID       string // its name and public id
+	Client, ClientID string // name and id
+	Ends             time.Time
+	Over             bool      // it has ended
+	UsedAt           time.Time // zero: never
+	UsedFrom         netip.Addr
+	Path             string // of the Dashboard, where it is replaced
+}
+
+// SecretsEnd tells somebody of client secrets that end soon, or have ended.
+func SecretsEnd(to Recipient, secrets []EndingSecret) Message {
+	const most = 50
+	m := Message{Kind: KindSecrets, To: to, Notice: true, Subject: fmt.Sprintf("%d client secrets end", len(secrets))}
+	if len(secrets) == 1 {
+		m.Subject = fmt.Sprintf("A secret of the client %s ends", quoted(secrets[0].Client))
+	}
+	var all []string
+	for _, s := range secrets[:min(most, len(secrets))] {
+		all = append(all, s.paragraph())
+	}
+	if more := len(secrets) - most; more > 0 {
+		all = append(all, fmt.Sprintf("And %d more.", more))
+	}
+	m.Text = paragraphs(append(all,
+		"Add another secret, let your programs use it, then revoke the old one. Nothing stops in between.",
+		"You get this as a client's contact, or because you may change its secrets. Switch it off here:\n%DASHBOARD%/me/preferences")...)
+	return m
+}
+
+func (s *EndingSecret) paragraph() string {
+	verb, used := "ends", "It was never used."
+	if s.Over {
+		verb = "ended"
+	}
+	if !s.UsedAt.IsZero() {
+		used = fmt.Sprintf("It was last used on %s", date(s.UsedAt))
+		if s.UsedFrom.IsValid() {
+			used += ", at " + s.UsedFrom.String()
+		}
+		used += "."
+	}
+	return fmt.Sprintf("The secret %s (%s) of the client %s (%s) %s on %s. %s\n%%DASHBOARD%%%s", quoted(s.Secret), s.ID, quoted(s.Client), s.ClientID, verb, date(s.Ends), used, s.Path)
+}
+
 // paragraphs ends each mail with the same line.
 func paragraphs(all ...string) string {
 	return strings.Join(append(all, "This mail was written by a program; nobody reads answers to it."), "\n\n") + "\n"
@@ -158,6 +206,6 @@ func quoted(name string) string {
 	if runes := []rune(name); len(runes) > longest {
 		name = string(runes[:longest-1]) + "…"
 	}
-	name = strings.NewReplacer(".", "․", ":", "꞉", "/", "⁄", "@", "＠", "“", "'", "”", "'", "%LINK%", "").Replace(name)
+	name = strings.NewReplacer(".", "․", ":", "꞉", "/", "⁄", "@", "＠", "“", "'", "”", "'", "%", "٪").Replace(name)
 	return "“" + name + "”"
 }

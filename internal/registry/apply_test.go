@@ -219,6 +219,8 @@ func peopleRows() []editRow {
 			inOrganisation, ".........", "person.verify", guest, nil, system},
 		{"RenamePerson", func(*fixture) registry.Edit { return registry.RenamePerson{Name: "Grace"} },
 			inOrganisation, "", "person.rename", guest, nil, asGuest},
+		{"ChooseMails", func(*fixture) registry.Edit { return registry.ChooseMails{SecretsEnding: false} },
+			inOrganisation, "", "person.mails", guest, nil, asGuest},
 		{"SetPassword", func(f *fixture) registry.Edit { return registry.SetPassword{Person: f.guest, Password: hashed + "2"} },
 			inOrganisation, "", "person.password", guest, nil, asGuest},
 		{"DeleteNewcomer", func(f *fixture) registry.Edit { return registry.DeleteNewcomer{Person: f.newcomer} },

@@ -51,6 +51,8 @@ type Client struct {
 	State         ClientState
 	TokenLifetime time.Duration  // whole seconds
 	Networks      []netip.Prefix // where it may call from; none: anywhere
+	Contact       id.Person      `json:",omitempty"` // a member who answers for it; may be empty
+	Note          string         `json:",omitempty"` // what people want to know of it; may be empty
 	Generation    int64          // from 1, raised when it is disabled
 	Version       int64          // raised by each edit
 	CreatedAt     time.Time
@@ -145,6 +147,8 @@ type UpdateClient struct {
 	Name          *string         `json:"name,omitempty"`
 	TokenLifetime *time.Duration  `json:"token_lifetime,omitempty"`
 	Networks      *[]netip.Prefix `json:"networks,omitempty"`
+	Contact       *id.Person      `json:"contact,omitempty"` // a member; empty: nobody
+	Note          *string         `json:"note,omitempty"`
 	Base          int64           `json:"base,omitempty"`
 }
 
@@ -165,6 +169,15 @@ func (e UpdateClient) apply(ctx context.Context, c *change) error {
 	}
 	if e.Networks != nil {
 		client.Networks = *e.Networks
+	}
+	if e.Note != nil {
+		client.Note = *e.Note
+	}
+	if e.Contact != nil {
+		client.Contact = *e.Contact
+		if err := c.validContact(ctx, client.Contact); err != nil {
+			return err
+		}
 	}
 	if err := c.validClient(ctx, &client); err != nil {
 		return err
@@ -213,6 +226,18 @@ func (e SetClientState) apply(ctx context.Context, c *change) error {
 	return c.updateClient(ctx, &client)
 }
 
+// validContact accepts members of the organisation in which the actor acts.
+func (c *change) validContact(ctx context.Context, person id.Person) error {
+	if person == "" {
+		return nil
+	}
+	_, err := loadMember(ctx, c.tx, c.by.Organisation(), person)
+	if fault.KindOf(err) == fault.NotFound {
+		return fault.Errorf(fault.Invalid, "the contact has to be a member: choose one, or nobody")
+	}
+	return err
+}
+
 // validClient checks the settings that people choose.
 func (c *change) validClient(ctx context.Context, client *Client) error {
 	if err := validName("client's name", client.Name); err != nil {
@@ -229,6 +254,9 @@ func (c *change) validClient(ctx context.Context, client *Client) error {
 		if !network.IsValid() || network != network.Masked() || network.Addr().Is4In6() {
 			return fault.Errorf(fault.Invalid, "%q is no network: write it like 192.0.2.0/24 or 2001:db8::/32", network)
 		}
+	}
+	if err := validText("note", client.Note); err != nil {
+		return err
 	}
 	taken, err := exists(ctx, c.tx, `SELECT EXISTS (SELECT 1 FROM client WHERE organisation_id = $1 AND account_id = $2 AND name = $3 AND id <> $4 AND state <> 'deleted')`,
 		client.Organisation, client.Account, client.Name, client.ID)

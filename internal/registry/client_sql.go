@@ -14,7 +14,7 @@ import (
 	"github.com/doorward/doorward/internal/sqldb"
 )
 
-const clientColumns = `id, owner, organisation_id, account_id, name, state, token_lifetime, networks, generation, version, created_at`
+const clientColumns = `id, owner, organisation_id, account_id, name, state, token_lifetime, networks, contact, note, generation, version, created_at`
 
 // scanner is a row or the present one of rows.
 type scanner interface{ Scan(into ...any) error }
@@ -26,7 +26,7 @@ func scanClient(row scanner, more ...any) (Client, error) {
 		lifetime, created int64
 		networks          string
 	)
-	err := row.Scan(append([]any{&c.ID, &c.Owner, &c.Organisation, &c.Account, &c.Name, &c.State, &lifetime, &networks, &c.Generation, &c.Version, &created}, more...)...)
+	err := row.Scan(append([]any{&c.ID, &c.Owner, &c.Organisation, &c.Account, &c.Name, &c.State, &lifetime, &networks, &c.Contact, &c.Note, &c.Generation, &c.Version, &created}, more...)...)
 	if err != nil {
 		return c, err
 	}
@@ -72,9 +72,9 @@ var errTaken = fault.Errorf(fault.Conflict, "that client id is taken")
 func isTaken(err error) bool { return err == errTaken } //nolint:errorlint // the one value, passed on as it is
 
 func (c *change) insertClient(ctx context.Context, client *Client) error {
-	result, err := c.tx.Exec(ctx, `INSERT INTO client (`+clientColumns+`, search) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 1, 1, $9, $10) ON CONFLICT (id) DO NOTHING`,
+	result, err := c.tx.Exec(ctx, `INSERT INTO client (`+clientColumns+`, search) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 1, 1, $11, $12) ON CONFLICT (id) DO NOTHING`,
 		client.ID, string(client.Owner), client.Organisation, client.Account, client.Name, string(Enabled),
-		int64(client.TokenLifetime/time.Second), joinNetworks(client.Networks), c.Now().UnixMicro(), searchable(client.Name, client.ID))
+		int64(client.TokenLifetime/time.Second), joinNetworks(client.Networks), client.Contact, client.Note, c.Now().UnixMicro(), searchable(client.Name, client.ID))
 	if err != nil {
 		return err
 	}
@@ -89,8 +89,8 @@ func (c *change) insertClient(ctx context.Context, client *Client) error {
 }
 
 func (c *change) updateClient(ctx context.Context, client *Client) error {
-	return c.exec(ctx, `UPDATE client SET name = $1, state = $2, token_lifetime = $3, networks = $4, generation = $5, search = $6, version = version + 1 WHERE id = $7 AND organisation_id = $8`,
-		client.Name, string(client.State), int64(client.TokenLifetime/time.Second), joinNetworks(client.Networks), client.Generation, searchable(client.Name, client.ID), client.ID, client.Organisation)
+	return c.exec(ctx, `UPDATE client SET name = $1, state = $2, token_lifetime = $3, networks = $4, generation = $5, search = $6, contact = $7, note = $8, version = version + 1 WHERE id = $9 AND organisation_id = $10`,
+		client.Name, string(client.State), int64(client.TokenLifetime/time.Second), joinNetworks(client.Networks), client.Generation, searchable(client.Name, client.ID), client.Contact, client.Note, client.ID, client.Organisation)
 }
 
 // clientPermissions returns what a client was granted, sorted.

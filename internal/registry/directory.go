@@ -53,6 +53,7 @@ func (r *Registry) ClientEntry(ctx context.Context, key id.Client) (entry *Clien
 		if err != nil {
 			return err
 		}
+		client.Contact, client.Note = "", "" // nothing that a decision needs
 		entry = &ClientEntry{Client: client}
 		if entry.Permissions, err = clientPermissions(ctx, tx, &client); err != nil {
 			return err

@@ -194,6 +194,9 @@ func (c *change) removeMember(ctx context.Context, m *Member) error {
 	if err := c.deleteRoles(ctx, m.Person); err != nil {
 		return err
 	}
+	if err := c.exec(ctx, `UPDATE client SET contact = '' WHERE organisation_id = $1 AND contact = $2`, c.by.Organisation(), m.Person); err != nil {
+		return err
+	}
 	err := c.exec(ctx, `DELETE FROM member WHERE organisation_id = $1 AND person_id = $2`, c.by.Organisation(), m.Person)
 	if err != nil {
 		return err

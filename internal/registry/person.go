@@ -23,6 +23,7 @@ type Person struct {
 	Name       string    // may be empty
 	Password   string    `json:"-"` // its hash; empty: none yet
 	VerifiedAt time.Time // zero: the address may be someone else's
+	NoMails    bool      // about client secrets that end
 	Version    int64     // raised by each edit
 	CreatedAt  time.Time
 }
@@ -108,6 +109,22 @@ func (e RenamePerson) apply(ctx context.Context, c *change) error {
 		return err
 	}
 	return c.exec(ctx, `UPDATE person SET name = $1, version = version + 1 WHERE id = $2`, e.Name, p.ID)
+}
+
+// ChooseMails says whether the actor, a person, wants to be told before client
+// secrets end for which they answer.
+type ChooseMails struct {
+	SecretsEnding bool  `json:"secrets_ending"`
+	Base          int64 `json:"base,omitempty"`
+}
+
+func (e ChooseMails) apply(ctx context.Context, c *change) error {
+	p, err := c.self(ctx, e.Base)
+	if err != nil {
+		return err
+	}
+	c.says("person.mails", "", string(p.ID))
+	return c.exec(ctx, `UPDATE person SET secret_mails = $1, version = version + 1 WHERE id = $2`, e.SecretsEnding, p.ID)
 }
 
 // VerifyPerson says that a person's address was proved to be theirs. It is a
@@ -229,11 +246,11 @@ func validHash(hash string) error {
 	return fault.Errorf(fault.Invalid, "a password is set by its hash: only who hashed it can set it")
 }
 
-const personColumns = `id, email, name, password, verified_at, version, created_at`
+const personColumns = `id, email, name, password, verified_at, NOT secret_mails, version, created_at`
 
 func scanPerson(row scanner) (p Person, err error) {
 	var verified, created int64
-	err = row.Scan(&p.ID, &p.Email, &p.Name, &p.Password, &verified, &p.Version, &created)
+	err = row.Scan(&p.ID, &p.Email, &p.Name, &p.Password, &verified, &p.NoMails, &p.Version, &created)
 	p.VerifiedAt, p.CreatedAt = fromMicros(verified), fromMicros(created)
 	return p, err
 }

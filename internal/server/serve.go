@@ -159,6 +159,7 @@ func (s *Server) upkeep(ctx context.Context) {
 			{"trim the change feed", func(ctx context.Context) error { return journal.Trim(ctx, s.db, s.now()) }},
 			{"erase deleted organisations", s.registry.EraseDue},
 			{"delete people who did not verify their address", s.registry.DeleteUnverified},
+			{"mail people whose client secrets end", s.registry.MailEndingSecrets},
 			{"forget links and sessions that are over", s.people.Clean},
 		} {
 			if err := job.do(ctx); err != nil && ctx.Err() == nil && fault.KindOf(err) != fault.Unavailable {
