@@ -173,6 +173,7 @@ func (c *credentials) welcome(folder string, own []registry.Definition) string {
   Dashboard  %s — sign in as %s with the password %s
   Operations %s/readyz
   Files      %s (credentials of the sample client and person: dev-credentials.json)
+  Operator   doorward operator client create --data-dir %s -o json | doorward login --url %s --client-secret-stdin
 
 The client %s may create and read sessions of the product
 Authentication, and may not call Echo. Paste into another terminal:
@@ -180,7 +181,7 @@ Authentication, and may not call Echo. Paste into another terminal:
 TOKEN=$(curl -s %s -d grant_type=client_credentials -d client_id=%s -d client_secret=%s | sed -E 's/.*"access_token":"([^"]*)".*/\1/') && echo "$TOKEN"
 curl -s -w '\nHTTP %%{http_code}\n' -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' -d '{"flow":"redirect"}' '%s/auth/rest/sessions?signicat-accountId=%s'
 curl -s -w '\nHTTP %%{http_code}\n' -H "Authorization: Bearer $TOKEN" '%s/echo/hello'
-`, c.APIURL, c.DashboardURL, c.Email, c.Password, c.OpsURL, folder, c.Client, c.TokenURL, c.Client, c.ClientSecret, c.APIURL, c.Account, c.APIURL)
+`, c.APIURL, c.DashboardURL, c.Email, c.Password, c.OpsURL, folder, folder, c.APIURL, c.Client, c.TokenURL, c.Client, c.ClientSecret, c.APIURL, c.Account, c.APIURL)
 	for _, product := range own {
 		fmt.Fprintf(&b, "curl -s -w '\\nHTTP %%{http_code}\\n' -H \"Authorization: Bearer $TOKEN\" '%s%s/'\n", c.APIURL, product.Prefix)
 	}

@@ -64,7 +64,11 @@ func (f *field) read(text string) (any, error) {
 	case s.Format == "date-time":
 		return readTime(text, time.Now(), f.past)
 	}
-	return s.check(text)
+	checked, err := s.check(text)
+	if of := listed[f.name]; err != nil && of != "" {
+		return nil, fmt.Errorf("%w; doorward %s list shows them", err, of)
+	}
+	return checked, err
 }
 
 // check holds a text against the contract, so that the answer is at once and
