@@ -60,6 +60,7 @@ var floors = map[string]int{
 	"internal/usage":               3,
 
 	"internal/access":             4,
+	"internal/backup":             4,
 	"clients/typescript":          4, // its test of the contract
 	"internal/clienttest/conform": 4,
 	"internal/dashboard/view":     4,

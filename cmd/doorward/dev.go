@@ -160,12 +160,12 @@ type samples struct {
 // lastUpstreams are those of the start before, by product. Samples that stand
 // where they stood are not products of a new version.
 func lastUpstreams(ctx context.Context, config server.Config) map[string]string {
-	r, closed, err := server.Beside(ctx, config, slog.New(slog.DiscardHandler))
+	s, err := server.Beside(ctx, config, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return nil // there was none; what else is wrong is for the server to say
 	}
-	defer func() { _ = closed() }()
-	products, err := r.LiveProducts(ctx)
+	defer func() { _ = s.Close() }()
+	products, err := s.Registry().LiveProducts(ctx)
 	if err != nil {
 		return nil
 	}

@@ -47,7 +47,8 @@ The exit code is 1 if something is bad.`,
 			return showFindings(cmd, &o, found)
 		},
 	}
-	i.flags(cmd)
+	i.flags(cmd.Flags())
+	cmd.MarkFlagsMutuallyExclusive("data-dir", "config")
 	cmd.Flags().StringVar(&profileName, "profile", profileFromEnvironment(), "the profile that doorward login stored")
 	o.flags(cmd)
 	return cmd

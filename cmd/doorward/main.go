@@ -71,7 +71,7 @@ As a customer: doorward login --url https://api.example.com --client-id …`,
 		title    string
 		commands []*cobra.Command
 	}{
-		{"Run the server", []*cobra.Command{newDev(), newServe(), newMigrate(), newOperator(&printer{}), newDoctor()}},
+		{"Run the server", []*cobra.Command{newDev(), newServe(), newMigrate(), newBackup(&printer{}), newRestore(&printer{}), newOperator(&printer{}), newDoctor()}},
 		{"Call APIs", []*cobra.Command{newLogin(), newLogout(), newToken(), newCall(), newExplain()}},
 		{"Manage", append(newNouns(), newApply(), newExport())},
 	} {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/doorward/doorward/internal/actor"
 	"github.com/doorward/doorward/internal/fault"
@@ -21,20 +22,35 @@ import (
 // installation names the database and the keys on this machine.
 type installation struct{ folder, path string }
 
-func (i *installation) flags(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&i.folder, "data-dir", "", "the folder of `doorward dev`")
-	cmd.Flags().StringVar(&i.path, "config", "", "the configuration file of doorward serve")
-	cmd.MarkFlagsMutuallyExclusive("data-dir", "config")
+func (i *installation) flags(flags *pflag.FlagSet) {
+	flags.StringVar(&i.folder, "data-dir", "", "the folder of `doorward dev`")
+	flags.StringVar(&i.path, "config", "", "the configuration file of doorward serve")
 }
 
 // config is the server's, as far as the database and the keys need it.
 func (i *installation) config() (server.Config, error) {
+	if (i.path == "") == (i.folder == "") {
+		return server.Config{}, usageError{errors.New("name the installation by --config or --data-dir, one of both")}
+	}
 	if i.path != "" {
 		return server.LoadConfig(i.path, os.Environ())
 	}
 	config := configOf(i.folder)
 	config.PublicURL = "http://127.0.0.1:8080" // nothing is served
 	return config, nil
+}
+
+// beside opens the installation for work on its database.
+func (i *installation) beside(cmd *cobra.Command, work func(ctx context.Context, s *server.Server) error) error {
+	config, err := i.config()
+	if err != nil {
+		return err
+	}
+	s, err := server.Beside(cmd.Context(), config, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return err
+	}
+	return errors.Join(work(cmd.Context(), s), s.Close())
 }
 
 func newOperator(o *printer) *cobra.Command {
@@ -77,8 +93,7 @@ do everything that the management API offers, unless --permission names less.`,
 			return o.one(cmd, []string{"client_id"}, made)
 		},
 	}
-	i.flags(cmd)
-	cmd.MarkFlagsOneRequired("data-dir", "config")
+	i.flags(cmd.Flags())
 	cmd.Flags().StringVar(&name, "name", "", "what to call it (default: command line and the time)")
 	cmd.Flags().StringSliceVar(&permissions, "permission", nil, "give it these permissions only (repeatable)")
 	return cmd
@@ -93,11 +108,12 @@ type operatorClient struct {
 }
 
 func createOperatorClient(ctx context.Context, config server.Config, name string, permissions []string) (made operatorClient, err error) {
-	r, closed, err := server.Beside(ctx, config, slog.New(slog.DiscardHandler))
+	s, err := server.Beside(ctx, config, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return made, err
 	}
-	defer func() { err = errors.Join(err, closed()) }()
+	defer func() { err = errors.Join(err, s.Close()) }()
+	r := s.Registry()
 	if permissions == nil {
 		if permissions, err = managementPermissions(ctx, r); err != nil {
 			return made, err

@@ -5,13 +5,15 @@
 // What must stay true: decisions are never kept, only verified tokens and what
 // the database says, so that a revocation is in force with the next call; no
 // entry outlives a change of it, whatever the order of read, commit and apply;
-// and when the database has not been heard of for the stale limit, every
-// answer is no.
+// and when the database has not been heard of for the stale limit, or was
+// restored from a backup and not confirmed, every answer is no.
 package access
 
 import (
 	"context"
+	"errors"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/doorward/doorward/internal/fault"
@@ -65,6 +67,7 @@ type Access struct {
 	accounts      *readThrough[id.Account, registry.AccountEntry]
 	organisations *readThrough[id.Organisation, registry.OrganisationEntry]
 	routes        *readThrough[struct{}, Routes]
+	held          atomic.Bool // until what a restore revives is confirmed
 	tokens        *memory[string, verified]
 }
 
@@ -86,8 +89,10 @@ func New(ctx context.Context, config Config) (*Access, error) {
 	}
 	a.routes = newReadThrough(1, 1, func(ctx context.Context, _ struct{}) (*Routes, error) { return a.loadRoutes(ctx) })
 	var err error
-	a.tail, err = journal.NewTail(ctx, config.DB, config.Now, a.apply, a.reset)
-	return a, err
+	if a.tail, err = journal.NewTail(ctx, config.DB, config.Now, a.apply, a.reset); err != nil {
+		return nil, err
+	}
+	return a, a.reloadHold(ctx)
 }
 
 // Run follows the change feed until the context ends.
@@ -121,6 +126,8 @@ func (a *Access) apply(ctx context.Context, c journal.Change) error {
 		return a.ReloadKeys(ctx)
 	case journal.WatchesChanged:
 		return a.reloadWatches(ctx)
+	case journal.InstallationChanged:
+		return a.reloadHold(ctx)
 	}
 	return nil
 }
@@ -138,7 +145,7 @@ func (a *Access) reset(ctx context.Context) error {
 	a.organisations.reset()
 	a.routes.reset()
 	a.tokens.clear()
-	if err := a.reloadWatches(ctx); err != nil {
+	if err := errors.Join(a.reloadHold(ctx), a.reloadWatches(ctx)); err != nil {
 		return err
 	}
 	return a.ReloadKeys(ctx)
@@ -156,8 +163,29 @@ func (a *Access) loadRoutes(ctx context.Context) (*Routes, error) {
 	return Compile(definitions)
 }
 
-// fresh fails closed when this node has not heard of the database for too long.
+// Held says whether the installation was restored from a backup and its operator
+// has not confirmed yet what comes alive again: every answer is no until then.
+func (a *Access) Held() bool { return a.held.Load() }
+
+func (a *Access) reloadHold(ctx context.Context) error {
+	var since int64
+	err := a.DB.View(ctx, func(tx *sqldb.Tx) error {
+		return tx.QueryRow(ctx, `SELECT held_at FROM installation WHERE id = 1`).Scan(&since)
+	})
+	if err == nil {
+		a.held.Store(since != 0)
+	}
+	return err
+}
+
+// fresh fails closed when this node has not heard of the database for too long,
+// and while the installation is held.
 func (a *Access) fresh() error {
+	if a.held.Load() {
+		err := fault.New(fault.TemporarilyUnavailable, "this platform was restored from a backup and waits for its operator to confirm that; try again later")
+		err.RetryAfter = time.Minute
+		return err
+	}
 	if a.tail.Age() <= a.StaleLimit {
 		return nil
 	}

@@ -139,7 +139,7 @@ func (e *ChainError) Error() string {
 // Verify reads the whole chain and returns its length, or a *ChainError that
 // names the first bad position.
 func Verify(ctx context.Context, db *sqldb.DB) (length int64, err error) {
-	err = db.View(ctx, func(tx *sqldb.Tx) error {
+	err = db.ViewAll(ctx, func(tx *sqldb.Tx) error {
 		var head []byte
 		if err := tx.QueryRow(ctx, `SELECT audit_count, audit_head FROM revision WHERE id = 1`).Scan(&length, &head); err != nil {
 			return err

@@ -17,7 +17,8 @@ const (
 	ClientChanged       = "client"
 	ProductsChanged     = "products"
 	KeysChanged         = "keys"
-	WatchesChanged      = "watches" // of clients whose attempts are written down
+	WatchesChanged      = "watches"      // of clients whose attempts are written down
+	InstallationChanged = "installation" // it is held, or no longer
 )
 
 // PollInterval is how often a node asks for changes that no notification

@@ -95,7 +95,7 @@ func (o *Outbox) claim(ctx context.Context) (e Entry, text string, found bool, e
 			return err
 		}
 		e, err = scanEntry(tx.QueryRow(ctx, `UPDATE mail SET next_at = $1, attempts = attempts + 1 WHERE id = (SELECT id FROM mail WHERE state = 'waiting' AND next_at <= $2 ORDER BY next_at, id LIMIT 1)
-			AND next_at <= $2 RETURNING `+entryColumns+`, body -- any organisation: one outbox serves all`, now.Add(claimTime).UnixMicro(), now.UnixMicro()), &sealed)
+			AND next_at <= $2 AND EXISTS (SELECT 1 FROM installation WHERE held_at = 0) RETURNING `+entryColumns+`, body -- any organisation: one outbox serves all`, now.Add(claimTime).UnixMicro(), now.UnixMicro()), &sealed)
 		if errors.Is(err, sql.ErrNoRows) {
 			return nil
 		}

@@ -12,32 +12,33 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/doorward/doorward/internal/registry"
 	"github.com/doorward/doorward/internal/sqldb"
 )
 
-// Beside opens the registry of an installation for changes made on its
-// machine, beside a server that may be running on the same database and learns
-// of them by its change feed. It makes no database, no schema and no products:
-// a server has run there before. The caller calls closed when done.
-func Beside(ctx context.Context, config Config, logger *slog.Logger) (r *registry.Registry, closed func() error, err error) {
+// Beside opens an installation for changes made on its machine, beside a server
+// that may be running on the same database and learns of them by its change
+// feed. It makes no database, no schema and no products: a server has run there
+// before. It has a Registry and a Database, and does not Serve. The caller
+// closes it.
+func Beside(ctx context.Context, config Config, logger *slog.Logger) (*Server, error) {
 	if err := config.complete(); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if path, ok := strings.CutPrefix(config.Database, "sqlite:"); ok {
 		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-			return nil, nil, fmt.Errorf("there is no database %s yet: start the server first", path)
+			return nil, fmt.Errorf("there is no database %s yet: start the server first", path)
 		}
 	}
 	s := &Server{config: config, log: logger, now: time.Now, metrics: prometheus.NewRegistry()}
+	var err error
 	if s.db, err = sqldb.Open(ctx, sqldb.Config{URL: config.Database, MaxConns: 2, NoNotify: config.PollOnly}); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	s.onClose(s.db.Close)
 	for _, step := range []func(context.Context) error{s.db.CheckSchema, s.openRegistry} {
 		if err := step(ctx); err != nil {
-			return nil, nil, errors.Join(err, s.Close())
+			return nil, errors.Join(err, s.Close())
 		}
 	}
-	return s.registry, s.Close, nil
+	return s, nil
 }

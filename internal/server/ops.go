@@ -42,6 +42,8 @@ func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 		answer(w, http.StatusServiceUnavailable, "starting or stopping\n")
 	case s.access.Age() > s.config.StaleLimit:
 		answer(w, http.StatusServiceUnavailable, "the database has not answered for longer than stale_limit\n")
+	case s.access.Held():
+		answer(w, http.StatusServiceUnavailable, "restored from a backup: run doorward restore list, then doorward restore confirm\n")
 	case s.db.Writable(r.Context()) != nil:
 		answer(w, http.StatusServiceUnavailable, "the disk under the database fails or is read-only\n")
 	default:

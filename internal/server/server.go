@@ -23,6 +23,7 @@ import (
 	"github.com/doorward/doorward/internal/actor"
 	"github.com/doorward/doorward/internal/api"
 	"github.com/doorward/doorward/internal/authserver"
+	"github.com/doorward/doorward/internal/backup"
 	"github.com/doorward/doorward/internal/egress"
 	"github.com/doorward/doorward/internal/fault"
 	"github.com/doorward/doorward/internal/gateway"
@@ -74,7 +75,7 @@ func Open(ctx context.Context, config Config, logger *slog.Logger) (*Server, err
 		return nil, err
 	}
 	s := &Server{config: config, log: logger, now: time.Now, metrics: prometheus.NewRegistry()}
-	for _, step := range []func(context.Context) error{s.openDatabase, s.openRegistry, s.openKeys, s.putProducts, s.openEdges} {
+	for _, step := range []func(context.Context) error{s.openDatabase, s.openRegistry, s.OpenKeys, s.putProducts, s.openEdges} {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(err, s.Close())
 		}
@@ -103,6 +104,9 @@ func (s *Server) SetUpURL(ctx context.Context) (url string, needed bool, err err
 	token, needed, err := s.people.SetUpLink(ctx)
 	return s.config.DashboardURL + "/setup/" + token.Reveal(), needed, err
 }
+
+// Database is what all of it stands on, for backups.
+func (s *Server) Database() *sqldb.DB { return s.db }
 
 // SigningKeys are the keys of tokens, for rotation and withdrawal in process.
 func (s *Server) SigningKeys() *signingkey.Ring { return s.keys }
@@ -134,9 +138,23 @@ func (s *Server) openDatabase(ctx context.Context) (err error) {
 	}
 	s.onClose(s.db.Close)
 	if s.db.Engine() == "sqlite" {
-		return s.db.Migrate(ctx)
+		err = s.db.Migrate(ctx)
+	} else {
+		err = s.db.CheckSchema(ctx)
 	}
-	return s.db.CheckSchema(ctx)
+	if err != nil {
+		return err
+	}
+	return s.takeIn(ctx)
+}
+
+// takeIn looks whether the database is a copy of another.
+func (s *Server) takeIn(ctx context.Context) error {
+	held, err := backup.TakeIn(ctx, backup.Config{DB: s.db, Now: s.now, Rand: rand.Reader})
+	if held {
+		s.log.Error("the database was restored from a backup: no token is issued and no call passes until you run `doorward restore list` and `doorward restore confirm`")
+	}
+	return err
 }
 
 // openRegistry unlocks the database.
@@ -172,7 +190,9 @@ func (s *Server) openRegistry(ctx context.Context) error {
 	return nil
 }
 
-func (s *Server) openKeys(ctx context.Context) (err error) {
+// OpenKeys opens the signing keys and makes those that are missing. Open has
+// done so.
+func (s *Server) OpenKeys(ctx context.Context) (err error) {
 	if s.keys, err = signingkey.Open(ctx, signingkey.Config{
 		DB: s.db, Sealer: s.sealer, Now: s.now, Rand: rand.Reader, Log: s.log,
 		Algorithm: s.config.Signing.Algorithm, RotateEvery: s.config.Signing.RotateEvery, StaleLimit: s.config.StaleLimit,
@@ -237,7 +257,7 @@ func (s *Server) openEdges(ctx context.Context) (err error) {
 		return err
 	}
 	s.onClose(func() error { products.Close(); return nil })
-	s.dashboard = behindProxies(s.config.TrustedProxies, s.newDashboard())
+	s.dashboard = s.unlessHeld(behindProxies(s.config.TrustedProxies, s.newDashboard()))
 	s.api = behindProxies(s.config.TrustedProxies, apiDomain(tokens, products))
 	operators := products.Serving(map[string]gateway.Local{registry.ManagementKey: s.managementAPI.Serving(true)})
 	s.management = behindProxies(s.config.TrustedProxies, apiDomain(tokens, onlyManagement(operators, helpURL)))
@@ -271,6 +291,19 @@ func apiDomain(tokens *authserver.Server, products http.Handler) http.Handler {
 			return
 		}
 		products.ServeHTTP(w, r)
+	})
+}
+
+// unlessHeld keeps people out while the installation is held: who was removed
+// after the backup would be back, with an old password.
+func (s *Server) unlessHeld(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if s.access.Held() {
+			w.Header().Set("Retry-After", "60")
+			answer(w, http.StatusServiceUnavailable, "This platform was restored from a backup and waits for its operator to confirm that. Try again later.\n")
+			return
+		}
+		next.ServeHTTP(w, r)
 	})
 }
 

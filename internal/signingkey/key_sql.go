@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/doorward/doorward/internal/journal"
 	"github.com/doorward/doorward/internal/jwt"
 	"github.com/doorward/doorward/internal/sqldb"
 )
@@ -72,5 +73,14 @@ func (c *change) erasePrivate(ctx context.Context, kid string) error {
 // deleteNext forgets a key that never signed.
 func (c *change) deleteNext(ctx context.Context, kid string) error {
 	_, err := c.tx.Exec(ctx, `DELETE FROM signing_key WHERE kid = $1 AND state = $2`, kid, Next)
+	return err
+}
+
+// WithdrawAll withdraws every key and erases its private part: when a database
+// was restored and nobody can tell which keys were withdrawn since. The keys of
+// an installation's first start are made anew by whoever opens a Ring next.
+func WithdrawAll(ctx context.Context, tx *sqldb.Tx, now time.Time) error {
+	tx.Changed(journal.KeysChanged, "")
+	_, err := tx.Exec(ctx, `UPDATE signing_key SET state = $1, retired_at = $2, private_key = '' WHERE state <> $1`, Withdrawn, now.UnixMicro())
 	return err
 }

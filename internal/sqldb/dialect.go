@@ -6,10 +6,12 @@ import "context"
 type dialect struct {
 	name     string
 	migrate  func(ctx context.Context, db *DB) error
-	schema   func(migration string) string // a migration's text for this engine
-	notify   string                        // statement run at the end of a change, or ""
-	clock    string                        // query of the time in microseconds
-	planned  []any                         // arguments before those of a statement that is planned for them
+	schema   func(migration string) string              // a migration's text for this engine
+	notify   string                                     // statement run at the end of a change, or ""
+	clock    string                                     // query of the time in microseconds
+	planned  []any                                      // arguments before those of a statement that is planned for them
+	copy     func(ctx context.Context, to string) error // into an empty file; nil: with the engine's own tools
+	identity string                                     // query of what a copy has not, or ""
 	listen   func(ctx context.Context, db *DB) error
 	classify func(err error) error // engine errors as fault kinds
 	// serverSaid tells an error that the engine reported from one of the

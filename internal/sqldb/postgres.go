@@ -47,6 +47,7 @@ func (db *DB) openPostgres() error {
 		notify:     `SELECT pg_notify('` + channel + `', '')`,
 		clock:      `SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint`,
 		planned:    []any{pgx.QueryExecModeCacheDescribe}, // without a name, so that the server keeps no plan
+		identity:   `SELECT system_identifier::text || '/' || oid::text FROM pg_control_system(), pg_database WHERE datname = current_database()`,
 		listen:     func(ctx context.Context, db *DB) error { return listenPostgres(ctx, config, db.wake) },
 		classify:   classifyPostgres,
 		serverSaid: func(err error) bool { return pgCode(err) != "" },

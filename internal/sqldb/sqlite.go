@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"net/url"
 	"os"
 	"strings"
 
@@ -25,7 +24,7 @@ func (db *DB) openSQLite(ctx context.Context) error {
 	if err := privateFile(path); err != nil {
 		return err
 	}
-	dsn := "file:" + (&url.URL{Path: path}).EscapedPath() +
+	dsn := fileURL(path) +
 		"?_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)&_pragma=wal_autocheckpoint(256)"
 	var err error
 	if db.writer, err = sql.Open("sqlite", dsn+"&_txlock=immediate"); err != nil {
@@ -63,6 +62,7 @@ func (db *DB) openSQLite(ctx context.Context) error {
 			_, err = db.writer.ExecContext(ctx, `PRAGMA wal_checkpoint(TRUNCATE)`)
 			return err
 		},
+		copy:       func(ctx context.Context, to string) error { return copySQLite(ctx, path, to) },
 		classify:   classifySQLite,
 		serverSaid: func(error) bool { return true }, // there is no connection to lose
 		broken:     isSQLiteBroken,

@@ -70,6 +70,11 @@ func (tx *Tx) Changed(kind, key string) {
 func (db *DB) View(ctx context.Context, fn func(tx *Tx) error) error {
 	ctx, cancel := context.WithTimeout(ctx, db.config.Timeout)
 	defer cancel()
+	return db.ViewAll(ctx, fn)
+}
+
+// ViewAll is View without its limit of time, for what reads whole tables.
+func (db *DB) ViewAll(ctx context.Context, fn func(tx *Tx) error) error {
 	return db.run(ctx, db.reader, &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true}, fn)
 }
 

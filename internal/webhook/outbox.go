@@ -33,7 +33,8 @@ func (d *Dispatcher) due(ctx context.Context) (keys []key, err error) {
 	err = d.config.DB.View(ctx, func(tx *sqldb.Tx) error {
 		keys = nil
 		rows, err := tx.Query(ctx, `SELECT id, organisation_id FROM webhook w WHERE state = 'enabled' AND next_at <= $1 AND (lease_until <= $1 OR lease_holder = $2)
-			AND EXISTS (SELECT 1 FROM webhook_outbox o WHERE o.webhook_id = w.id) ORDER BY next_at, id LIMIT $3 -- any organisation: one node serves all`,
+			AND EXISTS (SELECT 1 FROM webhook_outbox o WHERE o.webhook_id = w.id)
+			AND EXISTS (SELECT 1 FROM installation i WHERE i.held_at = 0) ORDER BY next_at, id LIMIT $3 -- any organisation: one node serves all`,
 			now, d.node, 4*maxFlights)
 		if err != nil {
 			return err
