@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"cmp"
+	"context"
 	"crypto/sha256"
 	_ "embed"
 	"encoding/hex"
@@ -14,6 +15,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
 
 	"github.com/doorward/doorward/internal/dashboard"
@@ -207,11 +209,23 @@ func (b *tab) staysWithinItsBytes() {
 	}
 }
 
-// picture saves the whole page.
+// tallest is how much of a page its picture shows: what is taller than the
+// browser's largest surface would stop it.
+const tallest = 8000
+
+// picture saves the page.
 func (b *tab) picture(path string) {
 	b.t.Helper()
 	var png []byte
-	b.run(chromedp.FullScreenshot(&png, 100))
+	b.run(page.BringToFront(), chromedp.Evaluate(`scrollTo(0, 0)`, nil), chromedp.ActionFunc(func(ctx context.Context) (err error) {
+		_, _, _, _, _, size, err := page.GetLayoutMetrics().Do(ctx)
+		if err != nil {
+			return err
+		}
+		clip := &page.Viewport{Width: size.Width, Height: min(size.Height, tallest), Scale: 1}
+		png, err = page.CaptureScreenshot().WithCaptureBeyondViewport(true).WithClip(clip).Do(ctx)
+		return err
+	}))
 	if len(png) < 1000 {
 		b.t.Errorf("%s is blank", path)
 	}
