@@ -1043,7 +1043,7 @@ func NewClient(p Page, f NewClientForm) templ.Component {
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
-				templ_7745c5c3_Err = linkButton("Keep as it is", f.Path+"/clients", "quiet", "").Render(ctx, templ_7745c5c3_Buffer)
+				templ_7745c5c3_Err = linkButton("Back to clients", f.Path+"/clients", "quiet", "").Render(ctx, templ_7745c5c3_Buffer)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}

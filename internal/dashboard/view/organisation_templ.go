@@ -590,7 +590,7 @@ func NewAccount(p Page, f NewAccountForm) templ.Component {
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
-				templ_7745c5c3_Err = linkButton("Keep as it is", f.Path, "quiet", "").Render(ctx, templ_7745c5c3_Buffer)
+				templ_7745c5c3_Err = linkButton("Back to accounts", f.Path, "quiet", "").Render(ctx, templ_7745c5c3_Buffer)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
