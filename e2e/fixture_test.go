@@ -10,7 +10,7 @@ import (
 )
 
 // noPages are addresses that answer with something else than a page.
-var noPages = []string{"/{$}"}
+var noPages = []string{"/{$}", "/o/{organisation}/audit/export"}
 
 // fixtures are the pages and states that are looked at, by the router's pattern.
 func (p *product) fixtures(t *testing.T) map[string][]fixture {

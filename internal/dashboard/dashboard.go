@@ -17,6 +17,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/doorward/doorward/internal/journal"
 	"github.com/doorward/doorward/internal/registry"
 	"github.com/doorward/doorward/internal/signin"
 	"github.com/doorward/doorward/internal/usage"
@@ -33,6 +34,8 @@ type Config struct {
 	People   *signin.People
 	Usage    *usage.Usage
 
+	Chain func() journal.ChainState // what is known of the audit chain; nil: nothing
+
 	TokenURL         string // where clients get tokens
 	APIURL           string // of the API domain
 	AccountParameter string // that names the account of a call
@@ -47,6 +50,9 @@ func New(c Config) http.Handler {
 	if c.Name == "" {
 		c.Name = "Doorward"
 	}
+	if c.Chain == nil {
+		c.Chain = func() journal.ChainState { return journal.ChainState{} }
+	}
 	if c.Now == nil {
 		c.Now = time.Now
 	}
@@ -56,13 +62,14 @@ func New(c Config) http.Handler {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	d := &dashboard{Config: c, assets: loadAssets(), https: strings.HasPrefix(c.URL, "https://")}
+	d := &dashboard{Config: c, assets: loadAssets(), https: strings.HasPrefix(c.URL, "https://"), exports: make(chan struct{}, maxExports)}
 	return protect(d.https, d.sameOrigin(d.mux()))
 }
 
 type dashboard struct {
 	Config
 
-	assets assets
-	https  bool
+	assets  assets
+	https   bool
+	exports chan struct{} // that run
 }

@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -17,6 +18,7 @@ import (
 	"github.com/doorward/doorward/internal/actor"
 	"github.com/doorward/doorward/internal/dashboard"
 	"github.com/doorward/doorward/internal/id"
+	"github.com/doorward/doorward/internal/journal"
 	"github.com/doorward/doorward/internal/mail"
 	"github.com/doorward/doorward/internal/registry"
 	"github.com/doorward/doorward/internal/secret"
@@ -71,6 +73,7 @@ type site struct {
 	outbox   *mail.Outbox
 	usage    *usage.Usage
 	clock    *clock
+	chain    journal.ChainState
 	system   actor.Actor // in organisation A
 
 	organisation, other            id.Organisation
@@ -80,6 +83,7 @@ type site struct {
 	value                          string
 	invitation                     id.Invitation         // into A, as viewer
 	link                           string                // to it
+	record                         int64                 // of the audit log of A
 	person                         id.Person             // the viewer
 	like                           registry.CreatePerson // with the password of everybody
 }
@@ -103,7 +107,7 @@ func newSite(t testing.TB) *site {
 	s.people = signin.New(signin.Config{DB: s.db, Registry: s.registry, Mail: s.outbox, Now: s.clock.Now, Rand: random, Log: quiet})
 	s.usage = usage.New(usage.Config{DB: s.db, Now: s.clock.Now, Log: quiet})
 	s.Handler = dashboard.New(dashboard.Config{
-		URL: base, Registry: s.registry, People: s.people, Usage: s.usage, Now: s.clock.Now, Rand: random,
+		URL: base, Chain: func() journal.ChainState { return s.chain }, Registry: s.registry, People: s.people, Usage: s.usage, Now: s.clock.Now, Rand: random,
 		APIURL: "https://api.example", TokenURL: "https://api.example/auth/open/connect/token", AccountParameter: "signicat-accountId",
 	})
 	s.fill(t)
@@ -141,6 +145,9 @@ func (s *site) fill(t testing.TB) {
 		grant.Account = accountOf(s, role)
 		s.addPerson(t, s.system, emailOf(role), role.Title(), grant)
 	}
+	log, err := s.registry.AuditRecords(t.Context(), s.system, registry.AuditFilter{}, registry.Page{Limit: 1})
+	must(t, err)
+	s.record = log.Items[0].Seq
 	s.person = s.personOf(t, emailOf(actor.Viewer))
 	s.addPerson(t, system.In(s.other), "admin@b.example", "Somebody Else", actor.RoleGrant{Role: actor.OrganisationAdmin})
 }
@@ -337,7 +344,7 @@ func (s *site) random() string { return string(id.NewSecret(s.registry.Rand)) }
 func (s *site) at(pattern string) string {
 	return strings.NewReplacer(
 		"{organisation}", string(s.organisation), "{account}", string(s.sandbox), "{client}", string(s.client), "{secret}", string(s.secret), "{value}", s.value, "{$}", "",
-		"{person}", string(s.person), "{invitation}", string(s.invitation), "/invite/{link}", s.link,
+		"{person}", string(s.person), "{invitation}", string(s.invitation), "/invite/{link}", s.link, "{record}", strconv.FormatInt(s.record, 10),
 	).Replace(pattern)
 }
 

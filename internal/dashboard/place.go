@@ -233,6 +233,7 @@ var (
 		{"Accounts", "", "layers", "h"},
 		{"Team", "/team", "users", "t"},
 		{"Roles", "/roles", "shield-check", "r"},
+		{"Audit log", "/audit", "scroll-text", "a"},
 		{"Settings", "/settings", "settings", "s"},
 	}
 )

@@ -312,3 +312,32 @@ func TestARunningTailHearsOfAnotherProcess(t *testing.T) {
 		}
 	}
 }
+
+func TestAVerifierKnowsWhatTheLastVerificationFound(t *testing.T) {
+	sqldbtest.Run(t, func(t *testing.T, db *sqldb.DB) {
+		appendRecords(t, db, 3)
+		now := time.Date(2026, 2, 28, 22, 0, 0, 0, time.UTC)
+		v := &journal.Verifier{DB: db, Now: func() time.Time { return now }, Log: slog.New(slog.DiscardHandler)}
+		pass := func(want journal.ChainState) {
+			t.Helper()
+			if err := v.Pass(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if got := v.State(); got != want {
+				t.Errorf("state = %+v, want %+v", got, want)
+			}
+		}
+		if got := v.State(); got != (journal.ChainState{}) {
+			t.Errorf("state = %+v before anything was verified", got)
+		}
+		pass(journal.ChainState{At: now, Length: 3})
+		sqlExec(t, db, `UPDATE audit SET action = 'client.delete' WHERE seq = 2`)
+		now = now.Add(time.Hour)
+		pass(journal.ChainState{At: now, Length: 3, Broken: 2})
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if err := v.Pass(ctx); err == nil || v.State().At != now {
+			t.Errorf("a verification that could not be made counts: %v, %+v", err, v.State())
+		}
+	})
+}

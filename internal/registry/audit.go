@@ -33,10 +33,17 @@ type AuditFilter struct {
 	Until   time.Time // before this time
 }
 
+// The records of a page are found in an index that holds all that is filtered
+// by, and only then read.
 const (
-	auditColumns = `seq, at, organisation_id, action, subject, actor, request_id, address, content`
-	auditMatches = ` AND seq < $2 AND $3 IN ('', subject) AND $4 IN ('', actor) AND substr(action || '.', 1, $6) = $5 AND at >= $7 AND CASE WHEN CAST($8 AS BIGINT) = 0 THEN TRUE ELSE at < $8 END
-		ORDER BY seq DESC LIMIT $9`
+	auditColumns    = `seq, at, organisation_id, action, subject, actor, request_id, address, content`
+	auditOf         = `SELECT ` + auditColumns + ` FROM audit WHERE organisation_id = $1 AND seq IN (SELECT seq FROM audit WHERE organisation_id = $1`
+	auditOfSubject  = auditOf + ` AND subject = $3` // by the index of subjects
+	auditOfOperator = `SELECT ` + auditColumns + ` FROM audit WHERE $1 = '' AND seq IN (SELECT seq FROM audit WHERE $1 = ''`
+	auditMatches    = ` AND at >= $7 AND CASE WHEN CAST($8 AS BIGINT) = 0 THEN TRUE ELSE at < $8 END AND $3 IN ('', subject) AND $4 IN ('', actor) AND CASE WHEN $5 = '' THEN TRUE ELSE substr(action || '.', 1, $6) = $5 END`
+	auditOlder      = ` AND seq < $2` + auditMatches + ` ORDER BY seq DESC LIMIT $9) ORDER BY seq DESC`
+	auditNewer      = ` AND seq > $2` + auditMatches + ` ORDER BY seq LIMIT $9) ORDER BY seq DESC`
+	auditForAll     = ` -- any organisation: for the operator at operator level alone`
 )
 
 func scanAuditRecord(row scanner) (a AuditRecord, err error) {
@@ -50,13 +57,7 @@ func scanAuditRecord(row scanner) (a AuditRecord, err error) {
 // AuditRecords lists the audit log of the actor's organisation, newest first;
 // at operator level the whole one.
 func (r *Registry) AuditRecords(ctx context.Context, by actor.Actor, filter AuditFilter, page Page) (list List[AuditRecord], err error) {
-	if err := by.Require(actor.AuditRead, ""); err != nil {
-		return list, err
-	}
-	l, err := r.list("audit", by, filter, page, beforeNewest)
-	if err == nil {
-		err = validFilter(filter.Action, filter.Subject, filter.Actor)
-	}
+	l, err := r.audit(by, filter, page)
 	if err != nil {
 		return list, err
 	}
@@ -64,16 +65,71 @@ func (r *Registry) AuditRecords(ctx context.Context, by actor.Actor, filter Audi
 		var found []AuditRecord
 		switch {
 		case by.Organisation() == "":
-			found, err = l.audit(ctx, tx, by, filter, `SELECT `+auditColumns+` FROM audit WHERE $1 = ''`+auditMatches+` -- any organisation: for the operator at operator level alone`)
-		case filter.Subject != "": // by the index of subjects
-			found, err = l.audit(ctx, tx, by, filter, `SELECT `+auditColumns+` FROM audit WHERE organisation_id = $1 AND subject = $3`+auditMatches)
+			found, err = l.audit(ctx, tx, by, filter, auditOfOperator+auditOlder+auditForAll)
+		case filter.Subject != "":
+			found, err = l.audit(ctx, tx, by, filter, auditOfSubject+auditOlder)
 		default:
-			found, err = l.audit(ctx, tx, by, filter, `SELECT `+auditColumns+` FROM audit WHERE organisation_id = $1`+auditMatches)
+			found, err = l.audit(ctx, tx, by, filter, auditOf+auditOlder)
 		}
-		list = pageOf(l, found, func(a *AuditRecord) position { return position{number: a.Seq} })
+		list = pageOf(l, found, auditPosition)
 		return err
 	})
 	return list, err
+}
+
+// NewerAuditRecords lists, newest first, the records that come right before the
+// one of number than in that list, at most as many as the limit. more says that
+// there are newer ones.
+func (r *Registry) NewerAuditRecords(ctx context.Context, by actor.Actor, filter AuditFilter, than int64, limit int) (list List[AuditRecord], more bool, err error) {
+	l, err := r.audit(by, filter, Page{Limit: limit})
+	if err != nil {
+		return list, false, err
+	}
+	l.after.number = than
+	err = r.DB.View(ctx, func(tx *sqldb.Tx) error {
+		switch {
+		case by.Organisation() == "":
+			list.Items, err = l.audit(ctx, tx, by, filter, auditOfOperator+auditNewer+auditForAll)
+		case filter.Subject != "":
+			list.Items, err = l.audit(ctx, tx, by, filter, auditOfSubject+auditNewer)
+		default:
+			list.Items, err = l.audit(ctx, tx, by, filter, auditOf+auditNewer)
+		}
+		return err
+	})
+	if more = len(list.Items) > l.limit; more {
+		list.Items = list.Items[1:]
+	}
+	if n := len(list.Items); n > 0 {
+		list.Next = l.cursor(auditPosition(&list.Items[n-1]))
+	}
+	return list, more, err
+}
+
+// AuditRecord returns one record of the actor's organisation; at operator level
+// of any.
+func (r *Registry) AuditRecord(ctx context.Context, by actor.Actor, seq int64) (a AuditRecord, err error) {
+	if err := by.Require(actor.AuditRead, ""); err != nil {
+		return a, err
+	}
+	err = r.DB.View(ctx, func(tx *sqldb.Tx) error {
+		a, err = scanAuditRecord(tx.QueryRow(ctx, `SELECT `+auditColumns+` FROM audit WHERE $1 IN ('', organisation_id) AND seq = $2 -- any organisation: for the operator at operator level alone`, string(by.Organisation()), seq))
+		return notFound(err, "audit record", seq)
+	})
+	return a, err
+}
+
+func auditPosition(a *AuditRecord) position { return position{number: a.Seq} }
+
+// audit begins a list of audit records for an actor who may see it.
+func (r *Registry) audit(by actor.Actor, filter AuditFilter, page Page) (*listing, error) {
+	if err := by.Require(actor.AuditRead, ""); err != nil {
+		return nil, err
+	}
+	if err := validFilter(filter.Action, filter.Subject, filter.Actor); err != nil {
+		return nil, err
+	}
+	return r.list("audit", by, filter, page, beforeNewest)
 }
 
 func (l *listing) audit(ctx context.Context, tx *sqldb.Tx, by actor.Actor, filter AuditFilter, query string) ([]AuditRecord, error) {

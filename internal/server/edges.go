@@ -57,7 +57,7 @@ func (s *Server) newDashboard() http.Handler {
 	return dashboard.New(dashboard.Config{
 		Name: "Doorward", URL: s.config.DashboardURL, Registry: s.registry, People: s.people, Usage: s.usage,
 		APIURL: s.config.PublicURL, TokenURL: s.issuer() + "/connect/token", AccountParameter: s.config.AccountParameter,
-		Now: s.now, Rand: rand.Reader, Log: s.log,
+		Chain: s.chain.State, Now: s.now, Rand: rand.Reader, Log: s.log,
 	})
 }
 

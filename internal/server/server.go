@@ -28,6 +28,7 @@ import (
 	"github.com/doorward/doorward/internal/fault"
 	"github.com/doorward/doorward/internal/gateway"
 	"github.com/doorward/doorward/internal/id"
+	"github.com/doorward/doorward/internal/journal"
 	"github.com/doorward/doorward/internal/jwt"
 	"github.com/doorward/doorward/internal/mail"
 	"github.com/doorward/doorward/internal/registry"
@@ -49,6 +50,7 @@ type Server struct {
 	db       *sqldb.DB
 	registry *registry.Registry
 	people   *signin.People
+	chain    *journal.Verifier
 	mail     *mail.Outbox
 	mint     *secret.Mint
 	sealer   *secret.Sealer
@@ -187,6 +189,7 @@ func (s *Server) openRegistry(ctx context.Context) error {
 		DB: s.db, Registry: s.registry, Mail: s.mail, Sealer: s.sealer, Issuer: hostOf(s.config.DashboardURL), Now: s.now, Rand: rand.Reader, Log: s.log,
 		ByInvitation: s.config.SignUp == SignUpByInvitation,
 	})
+	s.chain = &journal.Verifier{DB: s.db, Now: s.now, Log: s.log}
 	return nil
 }
 

@@ -54,6 +54,8 @@ func relative(t, now time.Time) string {
 // Duration writes a length of time in words: "10 minutes", "90 seconds".
 func Duration(d time.Duration) string {
 	switch {
+	case d >= 48*time.Hour && d%(24*time.Hour) == 0:
+		return many(int(d/(24*time.Hour)), "day")
 	case d >= time.Hour && d%time.Hour == 0:
 		return many(int(d/time.Hour), "hour")
 	case d >= time.Minute && d%time.Minute == 0:

@@ -1,0 +1,107 @@
+package dashboard
+
+import (
+	"encoding/json"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/doorward/doorward/internal/dashboard/view"
+)
+
+// changesOf tells from an audit record's content what was before and what came,
+// and why it was refused.
+func changesOf(action, subject string, content json.RawMessage) (changes []view.Change, reason string) {
+	var record struct {
+		Edit, Before map[string]any
+		Reason       string
+	}
+	if json.Unmarshal(content, &record) != nil {
+		return nil, ""
+	}
+	before := map[string]any{}
+	for name, value := range record.Before {
+		before[folded(name)] = value
+	}
+	for _, name := range slices.Sorted(maps.Keys(record.Edit)) {
+		if name == "base" || words(record.Edit[name]) == subject { // a version, or what is said above
+			continue
+		}
+		old, had := before[folded(name)]
+		changes = append(changes, changed(name, old, had, record.Edit[name])...)
+	}
+	if len(changes) == 0 || ends(action) {
+		for _, name := range slices.Sorted(maps.Keys(record.Before)) {
+			if _, said := record.Edit[name]; !said && ends(action) {
+				changes = append(changes, view.Change{Kind: "removed", Words: words(record.Before[name]), Key: name})
+			}
+		}
+	}
+	return changes, record.Reason
+}
+
+// ends says whether an action leaves nothing of its object.
+func ends(action string) bool {
+	_, verb, _ := strings.Cut(action, ".")
+	return slices.Contains([]string{"delete", "remove", "leave", "erase", "expire"}, verb)
+}
+
+// changed are the lines of one field. Of lists, those items that came or went.
+func changed(name string, old any, had bool, value any) (lines []view.Change) {
+	line := func(kind string, value any) {
+		lines = append(lines, view.Change{Kind: kind, Words: words(value), Key: name})
+	}
+	oldList, wasList := old.([]any)
+	list, isList := value.([]any)
+	switch {
+	case isList && (wasList || !had):
+		for _, item := range oldList {
+			if !contains(list, item) {
+				line("removed", item)
+			}
+		}
+		for _, item := range list {
+			if !contains(oldList, item) {
+				line("added", item)
+			}
+		}
+	case had && words(old) == words(value):
+		return nil
+	default:
+		if had && words(old) != "" {
+			line("removed", old)
+		}
+		line("added", value)
+	}
+	return lines
+}
+
+func contains(list []any, item any) bool {
+	return slices.ContainsFunc(list, func(other any) bool { return words(other) == words(item) })
+}
+
+// words are a value as people read it.
+func words(value any) string {
+	switch v := value.(type) {
+	case nil:
+		return ""
+	case string:
+		return v
+	case map[string]any:
+		var parts []string
+		for _, name := range slices.Sorted(maps.Keys(v)) {
+			if text := words(v[name]); text != "" {
+				parts = append(parts, name+" "+text)
+			}
+		}
+		return strings.Join(parts, ", ")
+	}
+	text, err := json.Marshal(value)
+	if err != nil {
+		return ""
+	}
+	return string(text)
+}
+
+// folded makes the names of an edit and of what was before it alike.
+func folded(name string) string { return strings.ToLower(strings.ReplaceAll(name, "_", "")) }

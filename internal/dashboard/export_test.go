@@ -1,0 +1,4 @@
+package dashboard
+
+// Inert is what a cell of an export becomes.
+var Inert = inert

@@ -1,0 +1,72 @@
+package journal
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/doorward/doorward/internal/sqldb"
+)
+
+// VerifyInterval is how often a running [Verifier] reads the whole chain.
+const VerifyInterval = 24 * time.Hour
+
+// Verifier verifies the audit chain in the background and knows what came of
+// it. All fields are needed. It is safe for concurrent use.
+type Verifier struct {
+	DB  *sqldb.DB
+	Now func() time.Time
+	Log *slog.Logger
+
+	mu    sync.Mutex
+	state ChainState
+}
+
+// ChainState is what the last verification found.
+type ChainState struct {
+	At     time.Time // zero: there was none yet
+	Length int64
+	Broken int64 // first bad position; 0: none
+}
+
+// Run verifies now and then once a day, until the context ends.
+func (v *Verifier) Run(ctx context.Context) {
+	ticker := time.NewTicker(VerifyInterval)
+	defer ticker.Stop()
+	for {
+		if err := v.Pass(ctx); err != nil && ctx.Err() == nil {
+			v.Log.Error("the audit log could not be verified", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+// Pass verifies once. A chain that is broken is no error of Pass.
+func (v *Verifier) Pass(ctx context.Context) error {
+	state := ChainState{At: v.Now()}
+	var err error
+	state.Length, err = Verify(ctx, v.DB)
+	broken := false
+	if state.Broken, broken = Broken(err); err != nil && !broken {
+		return err
+	}
+	if broken {
+		v.Log.Error("somebody changed the audit log in the database: compare it with a backup", "error", err)
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.state = state
+	return nil
+}
+
+// State is what the last verification found.
+func (v *Verifier) State() ChainState {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.state
+}
