@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/doorward/doorward/internal/fault"
@@ -19,6 +20,14 @@ const (
 	maxHeaderBytes    = 32 << 10 // net/http adds 4 KiB of slack
 	readHeaderTimeout = 10 * time.Second
 	idleTimeout       = 2 * time.Minute
+)
+
+// At a stop, connections that are in use end with their next answer. Those on
+// which nothing has moved for quietTime are closed; after drainTime all are that
+// carry no request.
+const (
+	quietTime = 20 * time.Millisecond
+	drainTime = time.Second
 )
 
 // Listeners are the sockets of a server, one per audience, so that a mistake
@@ -98,7 +107,7 @@ func (s *Server) Serve(ctx context.Context, l Listeners) error {
 		left--
 	}
 	s.ready.Store(false)
-	failed = errors.Join(failed, s.shutdown(ctx, servers))
+	failed = errors.Join(failed, s.shutdown(ctx, l, servers))
 	for range left {
 		failed = errors.Join(failed, <-ended)
 	}
@@ -109,9 +118,14 @@ func (s *Server) Serve(ctx context.Context, l Listeners) error {
 
 // shutdown stops accepting at once and waits for calls in flight. The ops
 // listener goes last, so that the stop can be watched.
-func (s *Server) shutdown(ctx context.Context, servers []*http.Server) error {
+func (s *Server) shutdown(ctx context.Context, l Listeners, servers []*http.Server) error {
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.config.GraceTime)
 	defer cancel()
+	s.traffic.stopping.Store(true)
+	for _, listener := range l.all()[:len(servers)-1] {
+		_ = listener.Close()
+	}
+	s.traffic.drain(grace)
 	var stopping sync.WaitGroup
 	last := len(servers) - 1
 	for _, server := range servers[:last] {
@@ -128,9 +142,53 @@ func (s *Server) shutdown(ctx context.Context, servers []*http.Server) error {
 
 func (s *Server) httpServer(listener net.Listener, handler http.Handler, secured *tls.Config) *http.Server {
 	return &http.Server{
-		Addr: listener.Addr().String(), Handler: handler, TLSConfig: secured.Clone(), ErrorLog: s.errorLog(),
+		Addr: listener.Addr().String(), Handler: s.traffic.watch(handler), TLSConfig: secured.Clone(), ErrorLog: s.errorLog(),
 		ReadHeaderTimeout: readHeaderTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
 		HTTP2: &http.HTTP2Config{MaxConcurrentStreams: 250},
+	}
+}
+
+// traffic is the requests on all listeners.
+type traffic struct {
+	stopping atomic.Bool
+	active   atomic.Int64 // requests
+	ended    atomic.Int64 // when one last did during the stop; Unix nanoseconds
+}
+
+// watch counts the requests, and says on each answer during a stop that it is its
+// connection's last: a connection that is closed unannounced can swallow the
+// next request. HTTP/2 has a way of its own.
+func (t *traffic) watch(handler http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		t.active.Add(1)
+		defer t.leave()
+		if t.stopping.Load() && r.ProtoMajor == 1 {
+			w.Header()["Connection"] = []string{"close"}
+		}
+		handler.ServeHTTP(w, r)
+	})
+}
+
+func (t *traffic) leave() {
+	t.active.Add(-1)
+	if t.stopping.Load() {
+		t.ended.Store(time.Now().UnixNano())
+	}
+}
+
+// drain waits until connections that are in use have had their last answer.
+func (t *traffic) drain(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, drainTime)
+	defer cancel()
+	ticker := time.NewTicker(quietTime)
+	defer ticker.Stop()
+	for quiet := false; !quiet; {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			quiet = t.active.Load() == 0 && time.Since(time.Unix(0, t.ended.Load())) >= quietTime
+		}
 	}
 }
 
@@ -141,7 +199,7 @@ func serve(server *http.Server, listener net.Listener) error {
 	} else {
 		err = server.Serve(listener)
 	}
-	if errors.Is(err, http.ErrServerClosed) {
+	if errors.Is(err, http.ErrServerClosed) || errors.Is(err, net.ErrClosed) {
 		return nil
 	}
 	return fmt.Errorf("serve on %s: %w", server.Addr, err)

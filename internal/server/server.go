@@ -66,6 +66,7 @@ type Server struct {
 	dashboard  http.Handler
 	metrics    *prometheus.Registry
 	ready      atomic.Bool
+	traffic    traffic
 	closers    []func() error // in reverse order
 }
 
