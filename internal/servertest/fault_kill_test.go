@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -242,7 +243,7 @@ func (k *killedWorkers) hearAndKill(t *testing.T, p *process, lines int, halfway
 		k.hear(c)
 		said++
 		if said == lines {
-			_ = p.command.Process.Kill()
+			_ = syscall.Kill(-p.command.Process.Pid, syscall.SIGKILL)
 		}
 		if said == lines/2 && halfway != nil {
 			halfway()

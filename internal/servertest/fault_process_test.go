@@ -40,16 +40,19 @@ type process struct {
 	out     io.Reader
 }
 
-// startProcess starts a program, which ends with the test at the latest.
-func startProcess(t *testing.T, program string, settings any) *process {
+// startProcess starts a program, which ends with the test at the latest, under
+// the command that is given, if any.
+func startProcess(t *testing.T, program string, settings any, under ...string) *process {
 	t.Helper()
 	text, err := json.Marshal(settings)
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &process{command: exec.CommandContext(context.WithoutCancel(t.Context()), os.Args[0])}
+	command := append(under, os.Args[0])
+	p := &process{command: exec.CommandContext(context.WithoutCancel(t.Context()), command[0], command[1:]...)}
 	p.command.Env = append(os.Environ(), processVariable+"="+program, settingsVariable+"="+string(text))
 	p.command.Stderr = os.Stderr
+	p.command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // to kill what it starts, too
 	if p.out, err = p.command.StdoutPipe(); err != nil {
 		t.Fatal(err)
 	}
@@ -63,7 +66,7 @@ func startProcess(t *testing.T, program string, settings any) *process {
 // kill is kill -9, and waits until nothing of the process is left. What it
 // wrote must have been read.
 func (p *process) kill() {
-	_ = p.command.Process.Signal(syscall.SIGKILL)
+	_ = syscall.Kill(-p.command.Process.Pid, syscall.SIGKILL)
 	_ = p.command.Wait()
 }
 
