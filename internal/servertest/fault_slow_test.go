@@ -57,7 +57,7 @@ func (l *pipes) Close() error {
 func (l *pipes) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1} }
 
 // inTime runs a test of a whole server in a bubble of its own time.
-func inTime(t *testing.T, test func(t *testing.T, api *pipes)) {
+func inTime(t *testing.T, test func(t *testing.T, api *pipes), change ...func(*server.Config)) {
 	t.Helper()
 	folder := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
@@ -65,6 +65,9 @@ func inTime(t *testing.T, test func(t *testing.T, api *pipes)) {
 		config.KeyEncryptionKey.File = filepath.Join(folder, "key")
 		if _, err := secret.CreateKeyEncryptionKey(config.KeyEncryptionKey.File, rand.Reader); err != nil {
 			t.Fatal(err)
+		}
+		for _, f := range change {
+			f(&config)
 		}
 		s, err := server.Open(t.Context(), config, slog.New(slog.DiscardHandler))
 		if err != nil {
