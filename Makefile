@@ -18,7 +18,7 @@ RACE := -race $(NO_RACE:%=-gcflags=%=-race=false)
 TYPESCRIPT := clients/typescript
 TYPESCRIPT_API := internal/api/testdata/typescript
 
-.PHONY: help build test test-typescript e2e e2e-full fuzz check format vet lint generated floors mutants check-mutants vuln vuln-public bench bench-clients generate clean
+.PHONY: help build test test-typescript e2e e2e-full fuzz check format vet lint generated floors mutants check-mutants faults faults-short vuln vuln-public bench bench-clients generate clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,6 +46,12 @@ e2e: ## look at every page of the Dashboard in Chromium, once
 e2e-full: ## the same in both themes and widths
 	scripts/browser bash -c 'cd e2e && go test -count=1 -timeout 30m ./... -full'
 
+faults-short: ## kill, fill, break and overload the platform, for three minutes
+	scripts/faults some
+
+faults: ## the same at length: 500 kills, overload for a minute
+	scripts/faults all
+
 fuzz: ## fuzz each target for 30 s, and a million mutated tokens
 	scripts/fuzz 30s
 	DOORWARD_JWT42=1000000 go test -count=1 -timeout 60m -run JWT42 ./internal/jwt
@@ -59,6 +65,7 @@ format:
 # The modules beside the root must know each module that the root needs.
 vet:
 	go vet ./...
+	go vet -tags faults ./internal/servertest
 	cd bench && go vet ./...
 	cd e2e && go vet ./...
 
