@@ -62,6 +62,10 @@ type Proof struct {
 	Verified     bool         // the person's e-mail address is theirs
 	SandboxOnly  bool         // the organisation has no production account
 	Sandboxes    []id.Account // its sandbox accounts
+
+	// Memberships are the versions of the places from which the roles were read;
+	// a change is refused when one is another by then. None: not compared.
+	Memberships map[id.Organisation]int64
 }
 
 // NewSystem returns an Actor for a job of the system itself, which may do
@@ -237,6 +241,10 @@ func (a Actor) Recent() bool { return a.kind != Person || a.proof.Recent }
 // Verified says whether the actor is known to own its e-mail address, as far as
 // it has one.
 func (a Actor) Verified() bool { return a.kind != Person || a.proof.Verified }
+
+// Memberships returns the versions of the places from which a person's roles
+// were read; see [Proof].
+func (a Actor) Memberships() map[id.Organisation]int64 { return a.proof.Memberships }
 
 // Person is the id of a person; empty for others.
 func (a Actor) Person() id.Person {

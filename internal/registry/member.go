@@ -338,6 +338,7 @@ type Membership struct {
 	Roles        []actor.RoleGrant
 	SandboxOnly  bool         // the organisation has no production account
 	Sandboxes    []id.Account // its sandbox accounts
+	Version      int64        // raised by each change of roles
 }
 
 // Memberships returns the places of a person, ordered by organisation, for

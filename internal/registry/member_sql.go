@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/doorward/doorward/internal/actor"
+	"github.com/doorward/doorward/internal/fault"
 	"github.com/doorward/doorward/internal/id"
 	"github.com/doorward/doorward/internal/sqldb"
 )
@@ -123,7 +124,7 @@ func (c *change) endSessions(ctx context.Context, person id.Person) error {
 }
 
 func memberships(ctx context.Context, tx *sqldb.Tx, person id.Person) (all []Membership, err error) {
-	rows, err := tx.Query(ctx, `SELECT m.organisation_id, COALESCE(o.name, ''), NOT EXISTS (SELECT 1 FROM account a WHERE a.organisation_id = m.organisation_id AND a.environment = 'production')
+	rows, err := tx.Query(ctx, `SELECT m.organisation_id, COALESCE(o.name, ''), NOT EXISTS (SELECT 1 FROM account a WHERE a.organisation_id = m.organisation_id AND a.environment = 'production'), m.version
 		FROM member m LEFT JOIN organisation o ON o.id = m.organisation_id WHERE m.person_id = $1 ORDER BY m.organisation_id -- any organisation: all that the person belongs to`, person)
 	if err != nil {
 		return nil, err
@@ -131,7 +132,7 @@ func memberships(ctx context.Context, tx *sqldb.Tx, person id.Person) (all []Mem
 	defer rows.Close()
 	for rows.Next() {
 		var m Membership
-		if err := rows.Scan(&m.Organisation, &m.Name, &m.SandboxOnly); err != nil {
+		if err := rows.Scan(&m.Organisation, &m.Name, &m.SandboxOnly, &m.Version); err != nil {
 			return nil, err
 		}
 		all = append(all, m)
@@ -148,6 +149,21 @@ func memberships(ctx context.Context, tx *sqldb.Tx, person id.Person) (all []Mem
 		}
 	}
 	return all, nil
+}
+
+// rolesAreOf refuses a person whose roles were changed since they were read: what
+// waited for its turn behind that change would be made with the roles of before.
+func rolesAreOf(ctx context.Context, tx *sqldb.Tx, by actor.Actor) error {
+	for organisation, version := range by.Memberships() {
+		same, err := exists(ctx, tx, `SELECT EXISTS (SELECT 1 FROM member WHERE organisation_id = $1 AND person_id = $2 AND version = $3)`, organisation, by.Person(), version)
+		if err != nil {
+			return err
+		}
+		if !same {
+			return fault.Errorf(fault.Conflict, "your roles were changed meanwhile: look again what you may do")
+		}
+	}
+	return nil
 }
 
 func scanAccountID(row scanner) (key id.Account, err error) {

@@ -129,6 +129,9 @@ var errTakenBack = errors.New("a dry run was taken back")
 func (r *Registry) perform(ctx context.Context, by actor.Actor, dry bool, decide func(context.Context, *sqldb.Tx) ([]placed, error)) (last *change, err error) {
 	err = r.DB.Update(ctx, func(tx *sqldb.Tx) error {
 		last = nil
+		if err := rolesAreOf(ctx, tx, by); err != nil {
+			return err
+		}
 		if err := r.recall(ctx, tx, by); err != nil {
 			return err
 		}

@@ -56,7 +56,7 @@ func (p *People) SignUpInvited(ctx context.Context, from Origin, link string, n 
 		return in, err
 	}
 	self := actor.NewPerson(create.ID, "", "").From(from.Address, from.RequestID).Proven(actor.Proof{Recent: true, Verified: true})
-	place := registry.Membership{Organisation: i.Organisation, Roles: i.Roles}
+	place := registry.Membership{Organisation: i.Organisation, Roles: i.Roles, Version: 1}
 	err = p.DB.Update(ctx, func(tx *sqldb.Tx) error {
 		if err := p.Registry.ApplyIn(ctx, tx, actor.NewSystem("invitation").From(from.Address, from.RequestID), create); err != nil {
 			return err

@@ -100,10 +100,12 @@ func (p *People) Actor(s *Session, organisation id.Organisation, from Origin) (a
 		return actor.Actor{}, err
 	}
 	var roles []actor.RoleGrant
-	proof := actor.Proof{SecondFactor: !s.FactorAt.IsZero(), Recent: s.Recent(p.Now()), Verified: !s.Person.VerifiedAt.IsZero()}
+	proof := actor.Proof{
+		SecondFactor: !s.FactorAt.IsZero(), Recent: s.Recent(p.Now()), Verified: !s.Person.VerifiedAt.IsZero(), Memberships: map[id.Organisation]int64{},
+	}
 	for _, m := range s.Memberships {
 		if m.Organisation == organisation || m.Organisation == "" {
-			roles = append(roles, m.Roles...)
+			roles, proof.Memberships[m.Organisation] = append(roles, m.Roles...), m.Version
 		}
 		if m.Organisation == organisation {
 			proof.SandboxOnly, proof.Sandboxes = m.SandboxOnly, m.Sandboxes

@@ -123,6 +123,31 @@ func TestPRIV11_aRemovedMemberHasNoRightWithTheNextRequest(t *testing.T) {
 	})
 }
 
+func TestPRIV11_whatBeganBeforeADemotionIsNotMadeAfterIt(t *testing.T) {
+	each(t, func(t *testing.T, f *fixture) {
+		ada, eve := f.verified(t, "ada@example.com"), f.verified(t, "eve@example.com")
+		admin := []actor.RoleGrant{{Role: actor.OrganisationAdmin}}
+		in := actor.NewSystem("test").In(ada.Organisation)
+		if err := f.Registry.Apply(t.Context(), in, registry.AddMember{Person: eve.Session.Person.ID, Roles: admin}); err != nil {
+			t.Fatal(err)
+		}
+		underWay := f.actor(t, f.session(t, eve.Cookie), ada.Organisation)
+		chief := f.actor(t, f.session(t, ada.Cookie), ada.Organisation)
+		demote := registry.ChangeRoles{Person: eve.Session.Person.ID, Roles: []actor.RoleGrant{{Role: actor.Viewer}}}
+		if err := f.Registry.Apply(t.Context(), chief, demote); err != nil {
+			t.Fatal(err)
+		}
+		for _, edit := range []registry.Edit{registry.ChangeRoles{Person: eve.Session.Person.ID, Roles: admin}, registry.RemoveMember{Person: ada.Session.Person.ID}} {
+			wantKind(t, f.Registry.Apply(t.Context(), underWay, edit), fault.Conflict)
+		}
+		t.Run("twin", func(t *testing.T) { // whose own roles are as they were
+			if err := f.Registry.Apply(t.Context(), chief, registry.ChangeRoles{Person: eve.Session.Person.ID, Roles: admin}); err != nil {
+				t.Error(err)
+			}
+		})
+	})
+}
+
 func TestPRIV13_aSignInIsRecentForMinutes(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		up := f.signUp(t, "ada@example.com")

@@ -41,7 +41,7 @@ func (p *People) SetUp(ctx context.Context, from Origin, token secret.Plaintext,
 		return in, err
 	}
 	by := actor.NewSystem("set-up").From(from.Address, from.RequestID)
-	place := registry.Membership{Roles: []actor.RoleGrant{{Role: actor.OperatorAdmin}}}
+	place := registry.Membership{Roles: []actor.RoleGrant{{Role: actor.OperatorAdmin}}, Version: 1}
 	err = p.DB.Update(ctx, func(tx *sqldb.Tx) error {
 		if err := p.takeLink(ctx, tx, toSetUp, token); err != nil {
 			return err

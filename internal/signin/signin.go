@@ -135,7 +135,7 @@ func (p *People) SignUp(ctx context.Context, from Origin, n Newcomer) (up Signed
 		if err != nil {
 			return err
 		}
-		places := []registry.Membership{{Organisation: up.Organisation, Name: n.Organisation, Roles: admin, SandboxOnly: true, Sandboxes: []id.Account{up.Account}}}
+		places := []registry.Membership{{Organisation: up.Organisation, Name: n.Organisation, Roles: admin, SandboxOnly: true, Sandboxes: []id.Account{up.Account}, Version: 1}}
 		if up.SignedIn, err = p.begin(ctx, tx, from, person, places); err != nil {
 			return err
 		}

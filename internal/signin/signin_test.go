@@ -25,7 +25,7 @@ func TestSigningUpMakesTheWholeInOneGo(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		up := f.signUp(t, "ada@example.com")
 		s := f.session(t, up.Cookie)
-		want := []registry.Membership{{Organisation: up.Organisation, Name: "Analytical Engines", Roles: []actor.RoleGrant{{Role: actor.OrganisationAdmin}}, SandboxOnly: true, Sandboxes: []id.Account{up.Account}}}
+		want := []registry.Membership{{Organisation: up.Organisation, Name: "Analytical Engines", Roles: []actor.RoleGrant{{Role: actor.OrganisationAdmin}}, SandboxOnly: true, Sandboxes: []id.Account{up.Account}, Version: 1}}
 		if diff := cmp.Diff(want, s.Memberships); diff != "" {
 			t.Error(diff)
 		}
