@@ -12,7 +12,7 @@ CHECK_MUTANTS := jwt-signature secret-compare jwt-expiry
 
 # Packages that compute, share nothing with us, and take ten times as long with the race detector. None may hold instances of the generic
 # types of others: the linker keeps one copy of those for the whole program, with the detector or without.
-NO_RACE := modernc.org/sqlite/lib modernc.org/libc crypto/internal/fips140/edwards25519/... golang.org/x/crypto/argon2 golang.org/x/crypto/blake2b
+NO_RACE := modernc.org/sqlite/lib modernc.org/libc crypto/internal/fips140/edwards25519/... golang.org/x/crypto/argon2 golang.org/x/crypto/blake2b go.yaml.in/yaml/v3
 RACE := -race $(NO_RACE:%=-gcflags=%=-race=false)
 
 TYPESCRIPT := clients/typescript

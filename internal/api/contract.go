@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 
 	"go.yaml.in/yaml/v3"
 
@@ -40,7 +41,8 @@ type parameter struct {
 	In   string `json:"in"`
 }
 
-func readContract() (*contract, error) {
+// readContract reads it once for all servers of a process: it is not changed.
+var readContract = sync.OnceValues(func() (*contract, error) {
 	var tree map[string]any
 	if err := yaml.Unmarshal([]byte(management.Contract), &tree); err != nil {
 		return nil, err
@@ -85,7 +87,7 @@ func readContract() (*contract, error) {
 		}
 	}
 	return c, nil
-}
+})
 
 func (o *operation) pathParameters() []string  { return o.parametersIn("path") }
 func (o *operation) queryParameters() []string { return o.parametersIn("query") }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"strings"
+	"sync"
 
 	"go.yaml.in/yaml/v3"
 
@@ -65,7 +66,8 @@ func (d *dashboard) helpAPI(x *exchange) error {
 	return x.show(http.StatusOK, view.HelpAPI(x.page("Management API"), page))
 }
 
-func readContract() (page view.APIContract, err error) {
+// readContract reads it once: it takes longer than all else about its page.
+var readContract = sync.OnceValues(func() (page view.APIContract, err error) {
 	var c contract
 	if err := yaml.Unmarshal([]byte(management.Contract), &c); err != nil {
 		return page, err
@@ -99,7 +101,7 @@ func readContract() (page view.APIContract, err error) {
 		}
 	}
 	return page, nil
-}
+})
 
 func (c *contract) operation(method, path string, o *contractOperation) view.APIOperation {
 	shown := view.APIOperation{
