@@ -54,7 +54,7 @@ func (x *exchange) clientPage(tab string) (view.Page, view.ClientFrame) {
 		Name: x.client.Name, ID: string(x.client.ID), Path: x.clientPath(), List: x.here() + "/clients", Disabled: x.client.State == registry.Disabled,
 		MayEnable: x.by.May(actor.ClientWrite, x.account.ID),
 	}
-	for _, t := range []struct{ name, path string }{{"Overview", ""}, {"Secrets", "/secrets"}} {
+	for _, t := range []struct{ name, path string }{{"Overview", ""}, {"Secrets", "/secrets"}, {"Permissions", "/permissions"}, {"Settings", "/settings"}} {
 		f.Tabs = append(f.Tabs, view.Link{Label: t.name, Path: f.Path + t.path, Current: t.name == tab})
 	}
 	if tab != "Overview" {
@@ -76,8 +76,13 @@ func (d *dashboard) overview(x *exchange) error {
 		Secrets: x.client.Secrets, EndsAt: x.client.ExpiresAt, Permissions: len(x.client.Permissions), CreatedAt: x.client.CreatedAt,
 		CalledAt: use.Call.At, TokenAt: use.Token.At, MayAddSecret: x.by.May(actor.SecretWrite, x.account.ID),
 	}
-	for _, network := range x.client.Networks {
-		page.Networks = append(page.Networks, network.String())
+	page.Networks, page.Note = networkTexts(x.client.Networks), x.client.Note
+	if x.client.Contact != "" {
+		people, err := x.names()
+		if err != nil {
+			return err
+		}
+		page.Contact = people.of("person:" + string(x.client.Contact))
 	}
 	if use.Call.From.IsValid() {
 		page.CalledFrom = use.Call.From.String()

@@ -128,7 +128,7 @@ func (x *exchange) template(product, template string) (keys []string, err error)
 			continue
 		}
 		for _, permission := range permissionsOf(&p.Definition) {
-			if permission.Assignable && (template == allTemplate || permission.Reads) {
+			if permission.Given() && (template == allTemplate || permission.Reads) {
 				keys = append(keys, permission.Key)
 			}
 		}
@@ -137,8 +137,8 @@ func (x *exchange) template(product, template string) (keys []string, err error)
 	return nil, errProduct
 }
 
-// permissionsOf are the permissions of a product that can be given now, with
-// the routes that each helps to open.
+// permissionsOf are the permissions of a product, with the routes that each
+// helps to open.
 func permissionsOf(d *registry.Definition) (list []view.Permission) {
 	routes := map[string][]string{}
 	writes := map[string]bool{}
@@ -151,11 +151,8 @@ func permissionsOf(d *registry.Definition) (list []view.Permission) {
 		}
 	}
 	for _, p := range d.Permissions {
-		if p.Retired {
-			continue
-		}
 		list = append(list, view.Permission{
-			Key: p.Key, Words: titleOf(p.Description, p.Key), Routes: unique(routes[p.Key]),
+			Key: p.Key, Words: titleOf(p.Description, p.Key), Routes: unique(routes[p.Key]), Retired: p.Retired,
 			Reads: len(routes[p.Key]) > 0 && !writes[p.Key], Assignable: p.Assignable == registry.ByCustomer,
 		})
 	}

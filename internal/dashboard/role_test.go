@@ -42,6 +42,12 @@ POST /a/{account}/clients/{client}/delete                    D D F D F F
 GET  /a/{account}/clients/{client}/secrets                   P P - P - -
 GET  /a/{account}/clients/{client}/secrets/new               P P - P - -
 POST /a/{account}/clients/{client}/secrets/new               D D F D F F
+GET  /a/{account}/clients/{client}/permissions               P P P P P P
+POST /a/{account}/clients/{client}/permissions               D D D F F F
+GET  /a/{account}/clients/{client}/permissions/review        - - - - - -
+POST /a/{account}/clients/{client}/permissions/request       D D D D D D
+GET  /a/{account}/clients/{client}/settings                  P P - P - -
+POST /a/{account}/clients/{client}/settings                  D D F D F F
 POST /a/{account}/clients/{client}/env                       D D F D F F
 GET  /a/{account}/clients/{client}/secrets/{secret}/rotate   P P - P - -
 POST /a/{account}/clients/{client}/secrets/{secret}/rotate   D D F D F F
@@ -63,6 +69,9 @@ var forms = map[string][]string{
 
 	"/a/{account}/clients/new":                              {"name", "Client of #", "product", "auth", "template", "read"},
 	"/a/{account}/clients/{client}/state":                   {"state", "disabled"},
+	"/a/{account}/clients/{client}/permissions":             {"add", "echo.call"},
+	"/a/{account}/clients/{client}/permissions/request":     {"add", "echo.call"},
+	"/a/{account}/clients/{client}/settings":                {"name", "Changed by #", "lifetime", "60"},
 	"/a/{account}/clients/{client}/secrets/new":             {"name", "second"},
 	"/a/{account}/clients/{client}/env":                     {"secret", "{value}"},
 	"/a/{account}/clients/{client}/secrets/{secret}/rotate": {"name", "second", "overlap", "1h"},

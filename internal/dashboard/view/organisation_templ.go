@@ -579,7 +579,7 @@ func NewAccount(p Page, f NewAccountForm) templ.Component {
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
-				templ_7745c5c3_Err = radioCards(Field{Name: "environment", Label: "Type", Hint: "The type is final.", Required: true}, []Option{
+				templ_7745c5c3_Err = radioCards(Field{Name: "environment", Error: errorOf(f.Errors, "environment"), Label: "Type", Hint: "The type is final.", Required: true}, []Option{
 					{Value: "sandbox", Label: "Sandbox", Hint: "For building and testing. Nothing in it has real effects.", Chosen: f.Environment != "production"},
 					{Value: "production", Label: "Production", Hint: "For real calls. People need a second factor to reach it.", Chosen: f.Environment == "production"},
 				}).Render(ctx, templ_7745c5c3_Buffer)

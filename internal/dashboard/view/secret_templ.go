@@ -777,11 +777,11 @@ func NewSecret(p Page, f NewSecretForm) templ.Component {
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
-				templ_7745c5c3_Err = field(Field{Name: "name", Label: "Name", Hint: "Where it will be used, such as “ci” or “server in Oslo”.", Value: f.Name, Required: true, MaxLength: 200, Focus: len(f.Errors) == 0}).Render(ctx, templ_7745c5c3_Buffer)
+				templ_7745c5c3_Err = field(Field{Name: "name", Error: errorOf(f.Errors, "name"), Label: "Name", Hint: "Where it will be used, such as “ci” or “server in Oslo”.", Value: f.Name, Required: true, MaxLength: 200, Focus: len(f.Errors) == 0}).Render(ctx, templ_7745c5c3_Buffer)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
-				templ_7745c5c3_Err = field(Field{Name: "ends", Label: "Last day on which it works", Hint: endsHint(f.Latest), Value: f.Ends, Type: "date", Minimum: f.Earliest, Maximum: f.Latest, Required: f.Latest != "", Short: true}).Render(ctx, templ_7745c5c3_Buffer)
+				templ_7745c5c3_Err = field(Field{Name: "ends", Error: errorOf(f.Errors, "ends"), Label: "Last day on which it works", Hint: endsHint(f.Latest), Value: f.Ends, Type: "date", Minimum: f.Earliest, Maximum: f.Latest, Required: f.Latest != "", Short: true}).Render(ctx, templ_7745c5c3_Buffer)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
@@ -999,15 +999,15 @@ func RotatePage(p Page, f RotateForm) templ.Component {
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
-				templ_7745c5c3_Err = field(Field{Name: "name", Label: "Name of the new secret", Value: f.Name, Required: true, MaxLength: 200}).Render(ctx, templ_7745c5c3_Buffer)
+				templ_7745c5c3_Err = field(Field{Name: "name", Error: errorOf(f.Errors, "name"), Label: "Name of the new secret", Value: f.Name, Required: true, MaxLength: 200}).Render(ctx, templ_7745c5c3_Buffer)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
-				templ_7745c5c3_Err = field(Field{Name: "ends", Label: "Last day on which it works", Hint: endsHint(""), Value: f.Ends, Type: "date", Short: true}).Render(ctx, templ_7745c5c3_Buffer)
+				templ_7745c5c3_Err = field(Field{Name: "ends", Error: errorOf(f.Errors, "ends"), Label: "Last day on which it works", Hint: endsHint(""), Value: f.Ends, Type: "date", Short: true}).Render(ctx, templ_7745c5c3_Buffer)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
-				templ_7745c5c3_Err = selectField(Field{Name: "overlap", Label: "The old secret goes on for", Hint: "You can finish earlier, or keep it after all.", Short: true}, f.Overlaps).Render(ctx, templ_7745c5c3_Buffer)
+				templ_7745c5c3_Err = selectField(Field{Name: "overlap", Error: errorOf(f.Errors, "overlap"), Label: "The old secret goes on for", Hint: "You can finish earlier, or keep it after all.", Short: true}, f.Overlaps).Render(ctx, templ_7745c5c3_Buffer)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}

@@ -70,11 +70,11 @@ func SignIn(p Page, f SignInForm) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = field(Field{Name: "email", Label: "E-mail address", Type: "email", Value: f.Email, Autocomplete: "username", Required: true, Focus: len(f.Errors) == 0}).Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = field(Field{Name: "email", Error: errorOf(f.Errors, "email"), Label: "E-mail address", Type: "email", Value: f.Email, Autocomplete: "username", Required: true, Focus: len(f.Errors) == 0}).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = field(Field{Name: "password", Label: "Password", Type: "password", Autocomplete: "current-password", Required: true}).Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = field(Field{Name: "password", Error: errorOf(f.Errors, "password"), Label: "Password", Type: "password", Autocomplete: "current-password", Required: true}).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -188,15 +188,15 @@ func SignUp(p Page, f SignUpForm) templ.Component {
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
-				templ_7745c5c3_Err = field(Field{Name: "email", Label: "E-mail address", Type: "email", Value: f.Email, Autocomplete: "username", Required: true, Focus: len(f.Errors) == 0}).Render(ctx, templ_7745c5c3_Buffer)
+				templ_7745c5c3_Err = field(Field{Name: "email", Error: errorOf(f.Errors, "email"), Label: "E-mail address", Type: "email", Value: f.Email, Autocomplete: "username", Required: true, Focus: len(f.Errors) == 0}).Render(ctx, templ_7745c5c3_Buffer)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
-				templ_7745c5c3_Err = field(Field{Name: "password", Label: "Password", Hint: number0(f.MinPassword) + " to " + number0(f.MaxPassword) + " characters. A phrase of several words is easy to keep.", Type: "password", Autocomplete: "new-password", Required: true}).Render(ctx, templ_7745c5c3_Buffer)
+				templ_7745c5c3_Err = field(Field{Name: "password", Error: errorOf(f.Errors, "password"), Label: "Password", Hint: number0(f.MinPassword) + " to " + number0(f.MaxPassword) + " characters. A phrase of several words is easy to keep.", Type: "password", Autocomplete: "new-password", Required: true}).Render(ctx, templ_7745c5c3_Buffer)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
-				templ_7745c5c3_Err = field(Field{Name: "organisation", Label: "Organisation", Hint: "What others will see, such as the name of your company.", Value: f.Organisation, Autocomplete: "organization", Required: true, MaxLength: 100}).Render(ctx, templ_7745c5c3_Buffer)
+				templ_7745c5c3_Err = field(Field{Name: "organisation", Error: errorOf(f.Errors, "organisation"), Label: "Organisation", Hint: "What others will see, such as the name of your company.", Value: f.Organisation, Autocomplete: "organization", Required: true, MaxLength: 100}).Render(ctx, templ_7745c5c3_Buffer)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}

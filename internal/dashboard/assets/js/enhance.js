@@ -78,4 +78,5 @@ addEventListener("pageshow", () => {
 });
 
 for (const part of document.querySelectorAll("[data-script]")) part.hidden = false;
+for (const tab of document.querySelectorAll(".tabs [aria-current]")) tab.parentElement.scrollLeft = tab.offsetLeft - tab.parentElement.offsetLeft - 16;
 document.querySelector("[data-focus]")?.focus();
