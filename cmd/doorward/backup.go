@@ -56,8 +56,8 @@ Back a PostgreSQL database up with pg_dump or base backups.`,
 
 func newRestore(o *printer) *cobra.Command {
 	var i installation
-	var from string
-	var verify, inPlace bool
+	var r restoration
+	var inPlace bool
 	cmd := &cobra.Command{
 		Use: "restore {--data-dir DIR | --config FILE}", Short: "Bring a backup back into service", Args: cobra.NoArgs,
 		Long: `Put a backup where the database is to be, and hold the installation: no token is
@@ -70,22 +70,23 @@ not revoked in it.
 2. doorward restore list --config FILE
 3. doorward restore confirm CODE --config FILE
 
-Confirming ends all signing keys, access tokens, sessions and invitations from
-before. Servers may run meanwhile: they wait.`,
+What the revocation journal of FILE has and the backup had not is revoked again by
+step 1. Confirming ends all signing keys, access tokens, sessions and invitations
+from before. Servers may run meanwhile: they wait.`,
 		Example: "  doorward restore --config doorward.yaml --from /var/backups/doorward/doorward-20270131T120000Z.db --verify",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if from == "" && !verify && !inPlace {
+			if r.from == "" && !r.verify && !inPlace {
 				return usageError{errors.New("name the backup by --from; or say --in-place, if PostgreSQL's tools have restored the database")}
 			}
 			config, err := i.config()
 			if err != nil {
 				return err
 			}
-			summary, err := restore(cmd.Context(), config, from, verify)
+			summary, err := r.run(cmd, config)
 			if err != nil {
 				return err
 			}
-			if err := o.one(cmd, []string{"revision"}, summary); err != nil || verify {
+			if err := o.one(cmd, []string{"revision"}, summary); err != nil || r.verify {
 				return err
 			}
 			fmt.Fprintln(cmd.ErrOrStderr(), "held: look through `doorward restore list` next")
@@ -94,9 +95,10 @@ before. Servers may run meanwhile: they wait.`,
 	}
 	o.flags(cmd)
 	i.flags(cmd.PersistentFlags())
-	cmd.Flags().StringVar(&from, "from", "", "the backup of a SQLite database")
+	cmd.Flags().StringVar(&r.from, "from", "", "the backup of a SQLite database")
 	cmd.Flags().BoolVar(&inPlace, "in-place", false, "the database was restored already, with PostgreSQL's tools")
-	cmd.Flags().BoolVar(&verify, "verify", false, "check the backup, or without --from the database, and change nothing")
+	cmd.Flags().BoolVar(&r.verify, "verify", false, "check the backup, or without --from the database, and change nothing")
+	cmd.Flags().StringArrayVar(&r.journals, "revocation-journal", nil, "revocation journals of other servers, beside the one in FILE (repeatable)")
 	cmd.MarkFlagsMutuallyExclusive("from", "in-place")
 	cmd.MarkFlagsMutuallyExclusive("verify", "in-place")
 	cmd.PersistentPreRunE = func(*cobra.Command, []string) error { return o.check() }
@@ -104,12 +106,20 @@ before. Servers may run meanwhile: they wait.`,
 	return cmd
 }
 
-func restore(ctx context.Context, config server.Config, from string, verify bool) (summary backup.Summary, err error) {
+// restoration is what the command line says of one.
+type restoration struct {
+	from     string
+	verify   bool
+	journals []string
+}
+
+func (r *restoration) run(cmd *cobra.Command, config server.Config) (summary backup.Summary, err error) {
+	ctx := cmd.Context()
 	switch {
-	case from != "" && verify:
-		return backup.Check(ctx, from)
-	case from != "":
-		if summary, err = backup.Place(ctx, from, config.Database); err != nil {
+	case r.from != "" && r.verify:
+		return backup.Check(ctx, r.from)
+	case r.from != "":
+		if summary, err = backup.Place(ctx, r.from, config.Database); err != nil {
 			return summary, err
 		}
 	}
@@ -118,10 +128,24 @@ func restore(ctx context.Context, config server.Config, from string, verify bool
 		return summary, err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
-	if !verify {
-		if err := backup.Hold(ctx, backupConfig(s)); err != nil {
-			return summary, err
-		}
+	if r.verify {
+		return backup.Verify(ctx, s.Database())
+	}
+	if err := backup.Hold(ctx, backupConfig(s)); err != nil {
+		return summary, err
+	}
+	if config.RevocationJournal != "" {
+		r.journals = append(r.journals, config.RevocationJournal)
+	}
+	done, err := backup.Replay(ctx, s.Database(), s.Registry(), r.journals...)
+	if err != nil {
+		return summary, err
+	}
+	for _, problem := range done.Problems() {
+		fmt.Fprintln(cmd.ErrOrStderr(), "not revoked again:", problem)
+	}
+	if len(r.journals) > 0 {
+		fmt.Fprintf(cmd.ErrOrStderr(), "revocation journals: %d revoked again, %d of what is not there, %d refused, %d lines cut off by a crash\n", done.Revoked, done.Gone, done.Kept, done.CutOff)
 	}
 	return backup.Verify(ctx, s.Database())
 }

@@ -17,11 +17,13 @@ import (
 	"github.com/doorward/doorward/internal/sqldb"
 )
 
-// Config is what a database is taken in with. All fields are needed.
+// Config is what a database is taken in with. All fields but the last are needed.
 type Config struct {
 	DB   *sqldb.DB
 	Now  func() time.Time
 	Rand io.Reader
+	// RevocationJournal tells a database that lacks changes; empty: nothing does.
+	RevocationJournal string
 }
 
 func (c *Config) append(ctx context.Context, tx *sqldb.Tx, action string, content any) error {
@@ -30,8 +32,9 @@ func (c *Config) append(ctx context.Context, tx *sqldb.Tx, action string, conten
 }
 
 // TakeIn is called before anything is served from a database. One that has
-// served before, under another identity, is a copy: from now on it is held. It
-// says whether the database is held, now or still.
+// served before, under another identity, is a copy, and one that lacks changes
+// of its revocation journal was restored: from now on it is held. TakeIn says
+// whether the database is held, now or still.
 func TakeIn(ctx context.Context, c Config) (held bool, err error) {
 	identity, err := c.DB.Identity(ctx)
 	if err != nil {
@@ -44,6 +47,13 @@ func TakeIn(ctx context.Context, c Config) (held bool, err error) {
 	}
 	if err := c.DB.View(ctx, load); err != nil {
 		return false, fmt.Errorf("read whether the database is held: %w", err)
+	}
+	lost, err := forgot(ctx, c.DB, c.RevocationJournal)
+	if err != nil {
+		return since != 0, err
+	}
+	if lost && since == 0 {
+		return true, Hold(ctx, c)
 	}
 	if known == identity || identity == "" && known != copied {
 		return since != 0, nil
@@ -77,8 +87,16 @@ func (c *Config) hold(ctx context.Context, tx *sqldb.Tx, at int64, identity stri
 	if _, err := io.ReadFull(c.Rand, timeline); err != nil {
 		return fmt.Errorf("name the timeline: %w", err)
 	}
-	_, err := tx.Exec(ctx, `UPDATE installation SET held_at = $1, timeline = $2, database_id = $3 WHERE id = 1`, at, hex.EncodeToString(timeline), identity)
+	b, err := present(ctx, tx)
 	if err != nil {
+		return err
+	}
+	_, err = tx.Exec(ctx, `UPDATE installation SET restored_timeline = $1, restored_revision = $2, restored_to = $3 WHERE id = 1 AND held_at = 0 -- held again: it stood where it stood`,
+		b.timeline, b.revision, b.at.UnixMicro())
+	if err != nil {
+		return err
+	}
+	if _, err := tx.Exec(ctx, `UPDATE installation SET held_at = $1, timeline = $2, database_id = $3 WHERE id = 1`, at, hex.EncodeToString(timeline), identity); err != nil {
 		return err
 	}
 	tx.Changed(journal.InstallationChanged, "")

@@ -21,6 +21,10 @@ const (
 	InstallationChanged = "installation" // it is held, or no longer
 )
 
+// KeyWithdrawn is the kind of a signing key in the revocation journal; edits of
+// the registry are there by their own names.
+const KeyWithdrawn = "key"
+
 // PollInterval is how often a node asks for changes that no notification
 // announced.
 const PollInterval = 250 * time.Millisecond

@@ -173,7 +173,7 @@ func (c *change) perform(ctx context.Context, edit Edit) error {
 	if err := c.log.Append(ctx, c.tx, c.by, c.event); err != nil {
 		return fault.Errorf(fault.Unavailable, "the change cannot be recorded, so it was not made; try again shortly: %w", err)
 	}
-	return nil
+	return c.keepRevocation(edit)
 }
 
 // about puts what an answer is about before it.

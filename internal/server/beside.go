@@ -31,7 +31,7 @@ func Beside(ctx context.Context, config Config, logger *slog.Logger) (*Server, e
 	}
 	s := &Server{config: config, log: logger, now: time.Now, metrics: prometheus.NewRegistry()}
 	var err error
-	if s.db, err = sqldb.Open(ctx, sqldb.Config{URL: config.Database, MaxConns: 2, NoNotify: config.PollOnly}); err != nil {
+	if s.db, err = sqldb.Open(ctx, sqldb.Config{URL: config.Database, MaxConns: 2, NoNotify: config.PollOnly, RevocationJournal: config.RevocationJournal}); err != nil {
 		return nil, err
 	}
 	s.onClose(s.db.Close)

@@ -57,13 +57,16 @@ type Config struct {
 	MaxTokens    int           `koanf:"max_tokens"`  // verified ones kept in memory; default 2048
 	MaxCalls     int           `koanf:"max_calls"`   // of one upstream at one time; default 2048
 	MaxConns     int           `koanf:"max_connections"`
-	PollOnly     bool          `koanf:"poll_only"`  // no LISTEN and NOTIFY on PostgreSQL
-	NodeName     string        `koanf:"node_name"`  // of this server among those on its database; default the host's
-	AccessLog    string        `koanf:"access_log"` // a file, "-" for standard output (default), or "off"
-	Ops          Ops           `koanf:"ops"`
-	Egress       Egress        `koanf:"egress"`
-	Mail         Mail          `koanf:"mail"`
-	SignUp       string        `koanf:"sign_up"` // open (default), or invitation
+	PollOnly     bool          `koanf:"poll_only"` // no LISTEN and NOTIFY on PostgreSQL
+	// RevocationJournal is a file to which revocations are appended before they
+	// are acknowledged, for the day of a restore; default none.
+	RevocationJournal string `koanf:"revocation_journal"`
+	NodeName          string `koanf:"node_name"`  // of this server among those on its database; default the host's
+	AccessLog         string `koanf:"access_log"` // a file, "-" for standard output (default), or "off"
+	Ops               Ops    `koanf:"ops"`
+	Egress            Egress `koanf:"egress"`
+	Mail              Mail   `koanf:"mail"`
+	SignUp            string `koanf:"sign_up"` // open (default), or invitation
 
 	Products []registry.Definition `koanf:"-"` // applied at start, read-only elsewhere
 }

@@ -78,7 +78,7 @@ func Open(ctx context.Context, config Config, logger *slog.Logger) (*Server, err
 		return nil, err
 	}
 	s := &Server{config: config, log: logger, now: time.Now, metrics: prometheus.NewRegistry()}
-	for _, step := range []func(context.Context) error{s.openDatabase, s.openRegistry, s.OpenKeys, s.putProducts, s.openEdges} {
+	for _, step := range []func(context.Context) error{s.openDatabase, s.openRegistry, s.takeIn, s.OpenKeys, s.putProducts, s.openEdges} {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(err, s.Close())
 		}
@@ -136,7 +136,7 @@ func (s *Server) openDatabase(ctx context.Context) (err error) {
 		}
 		s.onClose(func() error { unlock(); return nil })
 	}
-	if s.db, err = sqldb.Open(ctx, sqldb.Config{URL: s.config.Database, MaxConns: s.config.MaxConns, NoNotify: s.config.PollOnly}); err != nil {
+	if s.db, err = sqldb.Open(ctx, sqldb.Config{URL: s.config.Database, MaxConns: s.config.MaxConns, NoNotify: s.config.PollOnly, RevocationJournal: s.config.RevocationJournal}); err != nil {
 		return err
 	}
 	s.onClose(s.db.Close)
@@ -148,16 +148,26 @@ func (s *Server) openDatabase(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	return s.takeIn(ctx)
+	return nil
 }
 
-// takeIn looks whether the database is a copy of another.
+// takeIn looks whether the database was restored, and revokes again what the
+// revocation journal has.
 func (s *Server) takeIn(ctx context.Context) error {
-	held, err := backup.TakeIn(ctx, backup.Config{DB: s.db, Now: s.now, Rand: rand.Reader})
-	if held {
-		s.log.Error("the database was restored from a backup: no token is issued and no call passes until you run `doorward restore list` and `doorward restore confirm`")
+	held, err := backup.TakeIn(ctx, backup.Config{DB: s.db, Now: s.now, Rand: rand.Reader, RevocationJournal: s.config.RevocationJournal})
+	if err != nil || !held {
+		return err
 	}
-	return err
+	s.log.Error("the database was restored from a backup: no token is issued and no call passes until you run `doorward restore list` and `doorward restore confirm`")
+	if s.config.RevocationJournal == "" {
+		return nil
+	}
+	done, err := backup.Replay(ctx, s.db, s.registry, s.config.RevocationJournal)
+	if err != nil {
+		return err
+	}
+	s.log.Warn("the revocation journal was replayed", "done", done, "refused", errors.Join(done.Problems()...))
+	return nil
 }
 
 // openRegistry unlocks the database.

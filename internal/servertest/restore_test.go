@@ -189,3 +189,63 @@ func underLoad(t *testing.T, p *servertest.Platform) (stop func()) {
 	}
 	return func() { cancel(); writing.Wait() }
 }
+
+func TestWhatWasRevokedAfterTheBackupIsRevokedAgain(t *testing.T) {
+	t.Parallel()
+	for _, engine := range sqldbtest.Engines() {
+		t.Run(engine, func(t *testing.T) {
+			t.Parallel()
+			journal := filepath.Join(t.TempDir(), "revocations.jsonl")
+			p := servertest.Start(t, servertest.On(sqldbtest.Migrated(t, engine)), func(c *server.Config) { c.RevocationJournal = journal })
+			kept, before := p.NewClient("echo.call"), p.NewClient("echo.call")
+			p.Apply(registry.SetClientState{Client: before.ID, State: registry.Disabled}, registry.SetClientState{Client: before.ID, State: registry.Enabled})
+			taken := map[string]servertest.Client{}
+			for _, what := range []string{"secret revoked", "secret disabled", "client disabled", "client deleted", "permission removed"} {
+				taken[what] = p.NewClient("echo.call")
+			}
+			suspended := p.NewClientOf(p.Production, "echo.call")
+			taken["account suspended"] = suspended
+			copied := restored(t, p)
+			later := p.NewClient("echo.call")
+			p.Apply(
+				registry.SetSecretState{Client: taken["secret revoked"].ID, Secret: taken["secret revoked"].Secret, State: registry.SecretRevoked},
+				registry.SetSecretState{Client: taken["secret disabled"].ID, Secret: taken["secret disabled"].Secret, State: registry.SecretDisabled},
+				registry.SetClientState{Client: taken["client disabled"].ID, State: registry.Disabled, Base: 2},
+				registry.SetClientState{Client: taken["client deleted"].ID, State: registry.Deleted},
+				registry.RemovePermissions{Client: taken["permission removed"].ID, Permissions: []string{"echo.call"}},
+				registry.SetAccountState{Account: p.Production, State: registry.Suspended},
+				registry.SetClientState{Client: later.ID, State: registry.Disabled},
+			)
+			node := p.Node(servertest.On(copied))
+			s := beside(t, node.Config)
+			ids, code := listed(t, s)
+			for _, what := range []string{"secret revoked", "secret disabled", "client disabled", "client deleted"} {
+				if slices.Contains(ids, "secret "+string(taken[what].Secret)) {
+					t.Errorf("%s: its secret comes alive again", what)
+				}
+			}
+			if err := backup.Confirm(t.Context(), backup.Config{DB: s.Database(), Now: time.Now, Rand: rand.Reader}, code, s.OpenKeys); err != nil {
+				t.Fatal(err)
+			}
+			for what, c := range map[string]servertest.Client{"kept": kept, "disabled and enabled before the backup": before} {
+				eventually(t, "twin: a token for the client "+what, func() bool { return issue(t, node.URL, c).status == http.StatusOK })
+				if a := get(t, node.URL+"/echo/x", token(t, node.URL, c)); a.status != http.StatusOK {
+					t.Errorf("twin: the call of the client %s gets %d %s", what, a.status, a.body)
+				}
+			}
+			for what, c := range taken {
+				switch a := issue(t, node.URL, c); {
+				case what == "permission removed":
+					if a := get(t, node.URL+"/echo/x", token(t, node.URL, c)); a.status != http.StatusForbidden {
+						t.Errorf("%s: the call gets %d %s", what, a.status, a.body)
+					}
+				case a.status != http.StatusUnauthorized:
+					t.Errorf("%s: the token endpoint answers %d %s", what, a.status, a.body)
+				}
+			}
+			if logs := node.Logs(); !strings.Contains(logs, `"revoked_again":6`) || !strings.Contains(logs, `"of_what_is_not_there":1`) {
+				t.Errorf("the log does not say what was replayed:\n%s", logs)
+			}
+		})
+	}
+}

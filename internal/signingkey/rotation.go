@@ -144,6 +144,9 @@ func (c *change) end(ctx context.Context, k *key) error {
 		return err
 	}
 	k.state, k.retired = Withdrawn, c.now
+	if err := c.tx.Revoked("", journal.KeyWithdrawn, map[string]string{"kid": k.id}); err != nil {
+		return err
+	}
 	err := c.step(ctx)
 	c.action, c.content.Withdrawn = "key.withdraw", k.id
 	return err

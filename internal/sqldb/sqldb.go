@@ -34,6 +34,9 @@ type Config struct {
 	// NoNotify leaves changes to the poll, for engines that speak PostgreSQL's
 	// protocol without LISTEN and NOTIFY.
 	NoNotify bool
+	// RevocationJournal names a file to which what an Update revokes is appended,
+	// and synced, before it is acknowledged; empty: none.
+	RevocationJournal string
 }
 
 // DB is an open database. It is safe for concurrent use.

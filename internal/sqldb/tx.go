@@ -16,6 +16,7 @@ type Tx struct {
 	db      *DB
 	tx      *sql.Tx
 	changes []change
+	revoked []Revocation
 }
 
 type change struct{ kind, key string }
@@ -127,10 +128,10 @@ func (db *DB) Update(ctx context.Context, fn func(tx *Tx) error) error {
 	var err error
 	for attempt := 1; attempt <= maxAttempts; attempt++ {
 		var lost bool
-		lost, err = db.update(ctx, nonce, fn)
+		var tx *Tx
+		tx, lost, err = db.update(ctx, nonce, fn)
 		if db.note(err) == nil {
-			db.wake()
-			return nil
+			return db.acknowledge(tx)
 		}
 		if lost {
 			committed, lookErr := db.committed(ctx, nonce)
@@ -138,8 +139,7 @@ func (db *DB) Update(ctx context.Context, fn func(tx *Tx) error) error {
 			case lookErr != nil:
 				return errUnavailable(fmt.Errorf("the outcome of a change is not known: %w", errors.Join(err, lookErr)))
 			case committed:
-				db.wake()
-				return nil
+				return db.acknowledge(tx)
 			}
 		}
 		if ctx.Err() != nil || !lost && !db.dialect.conflict(err) {
@@ -150,27 +150,34 @@ func (db *DB) Update(ctx context.Context, fn func(tx *Tx) error) error {
 }
 
 // update is one attempt; lost says that the connection broke during COMMIT.
-func (db *DB) update(ctx context.Context, nonce string, fn func(tx *Tx) error) (lost bool, err error) {
+func (db *DB) update(ctx context.Context, nonce string, fn func(tx *Tx) error) (tx *Tx, lost bool, err error) {
 	sqlTx, err := db.writer.BeginTx(ctx, nil)
 	if err != nil {
-		return false, db.dialect.classify(err)
+		return nil, false, db.dialect.classify(err)
 	}
 	defer rollback(sqlTx)
-	tx := &Tx{db: db, tx: sqlTx}
+	tx = &Tx{db: db, tx: sqlTx}
 	seq, err := tx.lock(ctx)
 	if err != nil {
-		return false, err
+		return tx, false, err
 	}
 	if err := fn(tx); err != nil {
-		return false, db.dialect.classify(err)
+		return tx, false, db.dialect.classify(err)
 	}
 	if err := tx.appendChanges(ctx, seq, nonce); err != nil {
-		return false, err
+		return tx, false, err
 	}
 	if err := sqlTx.Commit(); err != nil {
-		return !db.dialect.serverSaid(err), db.dialect.classify(err)
+		return tx, !db.dialect.serverSaid(err), db.dialect.classify(err)
 	}
-	return false, nil
+	return tx, false, nil
+}
+
+// acknowledge does what has to be done between the commit of a change and its
+// acknowledgement.
+func (db *DB) acknowledge(tx *Tx) error {
+	db.wake()
+	return db.keepRevocations(tx.revoked)
 }
 
 // lock takes the revision row, behind which all changes queue, and returns
@@ -195,6 +202,9 @@ func (tx *Tx) appendChanges(ctx context.Context, seq int64, nonce string) error 
 		}
 	}
 	if _, err := tx.Exec(ctx, `UPDATE revision SET seq = $1 WHERE id = 1`, seq); err != nil {
+		return err
+	}
+	if err := tx.placeRevocations(ctx, seq); err != nil {
 		return err
 	}
 	if tx.db.dialect.notify != "" && !tx.db.config.NoNotify {
