@@ -131,6 +131,7 @@ func (d *dev) config() (config server.Config, err error) {
 	config = configOf(d.folder)
 	config.APIListen, config.DashboardListen, config.OpsListen, config.ManagementListen = d.api, d.dashboard, d.opsAt, d.api
 	config.AccessLog, config.GraceTime = filepath.Join(d.folder, "access.log"), 5*time.Second
+	config.Console = d.out
 	config.Egress.Allow = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")} // to try webhooks
 	_, err = os.Stat(filepath.Join(d.folder, "doorward.db"))
 	if errors.Is(err, fs.ErrNotExist) {

@@ -25,8 +25,9 @@ import (
 // running is a `doorward dev` in this process.
 type running struct {
 	credentials
-	text string // what it printed
-	stop func() int
+	text  string      // what it printed until it was ready
+	later chan string // the lines after that
+	stop  func() int
 }
 
 // output is a buffer that a command writes while a test reads.
@@ -85,6 +86,13 @@ func startDev(t *testing.T, folder string, more ...string) *running {
 	if !strings.HasPrefix(d.text, "Doorward is ready.\n") {
 		t.Fatalf("dev printed %q and %q", d.text, stderr)
 	}
+	d.later = make(chan string, 1000)
+	go func() { // ends with the command, which writes what nobody may want to know
+		defer close(d.later)
+		for lines.Scan() {
+			d.later <- lines.Text()
+		}
+	}()
 	text, err := os.ReadFile(filepath.Join(folder, "dev-credentials.json"))
 	if err != nil {
 		t.Fatal(err)
@@ -349,6 +357,21 @@ func TestSecondServerOnAFolderInUseStops(t *testing.T) {
 		t.Errorf("the second printed %q", &stdout)
 	}
 	first.token(t, first.inBody()...) // and the first works on
+}
+
+func TestDevShowsMailsOnTheConsole(t *testing.T) {
+	d := startDev(t, filepath.Join(t.TempDir(), "data"))
+	answer := curl(t, "-o", os.DevNull, "-w", "%{http_code}", "-H", "Origin: "+d.DashboardURL, d.DashboardURL+"/signup",
+		"--data-urlencode", "email=grace@example.com", "--data-urlencode", "password=correct horse battery", "--data-urlencode", "organisation=Navy")
+	if answer != "303" {
+		t.Fatalf("sign-up: %s", answer)
+	}
+	for line := range d.later {
+		if strings.HasPrefix(line, d.DashboardURL+"/verify/") {
+			return
+		}
+	}
+	t.Error("the link never came")
 }
 
 func TestDevListensOnLoopbackOnly(t *testing.T) {

@@ -53,7 +53,7 @@ func (o *Outbox) Run(ctx context.Context) {
 // Pass tries once to deliver each mail that is due, and returns the first
 // failure that was not of one mail alone.
 func (o *Outbox) Pass(ctx context.Context) error {
-	if o.SMTP == nil {
+	if o.Deliver == nil {
 		return nil
 	}
 	for range perPass {
@@ -70,7 +70,7 @@ func (o *Outbox) Pass(ctx context.Context) error {
 
 // deliver tries one mail and notes how it went.
 func (o *Outbox) deliver(ctx context.Context, e *Entry, text string) error {
-	err := o.SMTP.send(ctx, e, text, o.Now())
+	err := o.Deliver(ctx, e, text)
 	var permanent permanentError
 	switch {
 	case err == nil:

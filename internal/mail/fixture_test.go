@@ -26,6 +26,7 @@ import (
 type fixture struct {
 	*mail.Outbox
 	server *mailServer
+	smtp   *mail.SMTP
 
 	mu  sync.Mutex
 	now time.Time
@@ -56,9 +57,10 @@ func newFixture(t *testing.T, db *sqldb.DB) *fixture {
 		t.Fatal(err)
 	}
 	f := &fixture{server: newMailServer(t), now: time.Date(2026, 2, 28, 23, 0, 0, 0, time.UTC)}
+	f.smtp = &mail.SMTP{Server: f.server.address, Encryption: mail.STARTTLS, Username: "doorward", Password: secret.NewPlaintext(mailPassword), From: "Example APIs <no-reply@example.com>", Roots: f.server.roots}
 	f.Outbox = mail.New(mail.Config{
 		DB: db, Sealer: sealer, Now: f.time, Rand: rand.Reader, Log: slog.New(slog.DiscardHandler), Dashboard: "https://dashboard.example.com",
-		SMTP: &mail.SMTP{Server: f.server.address, Encryption: mail.STARTTLS, Username: "doorward", Password: secret.NewPlaintext(mailPassword), From: "Example APIs <no-reply@example.com>", Roots: f.server.roots},
+		Deliver: f.smtp.Deliver,
 	})
 	return f
 }

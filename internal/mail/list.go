@@ -85,7 +85,7 @@ func (o *Outbox) List(ctx context.Context, before string) (entries []Entry, more
 // delivers it. Whoever reads it can use its link: the registry asks who looks,
 // and records it.
 func (o *Outbox) Open(ctx context.Context, tx *sqldb.Tx, key string) (e Entry, text string, err error) {
-	if o.SMTP != nil {
+	if o.Deliver != nil {
 		return e, "", fault.Errorf(fault.Conflict, "a mail server delivers the mails here: their text is for those alone to whom they are addressed")
 	}
 	var sealed []byte

@@ -41,7 +41,7 @@ const Kept = 30 * 24 * time.Hour
 // Kind says what a mail is about.
 type Kind string
 
-// Config is what an Outbox works with. All fields but SMTP are needed.
+// Config is what an Outbox works with. All fields but Deliver are needed.
 type Config struct {
 	DB        *sqldb.DB
 	Sealer    *secret.Sealer
@@ -49,7 +49,8 @@ type Config struct {
 	Rand      io.Reader
 	Log       *slog.Logger
 	Dashboard string // base URL of links, without a slash at its end
-	SMTP      *SMTP  // nil: nothing is delivered
+	// Deliver hands a mail over, once or more; nil: mails wait in the outbox.
+	Deliver func(ctx context.Context, e *Entry, text string) error
 }
 
 // Outbox holds mails until they are delivered. It is safe for concurrent use.

@@ -157,14 +157,14 @@ func TestNoMailCrossesTheNetworkInClear(t *testing.T) {
 		t.Errorf("without STARTTLS: %v, login %q", err, f.server.login())
 	}
 	f.server.note(func() { f.server.clear = false })
-	roots := f.SMTP.Roots
-	f.SMTP.Roots = newMailServer(t).roots
+	roots := f.smtp.Roots
+	f.smtp.Roots = newMailServer(t).roots
 	f.add(f.newest(t).NextAt.Sub(f.time()))
 	if err := f.Pass(t.Context()); err == nil || len(f.server.mails()) != 0 {
 		t.Errorf("with a certificate of somebody else: %v", err)
 	}
 	t.Run("twin", func(t *testing.T) {
-		f.SMTP.Roots = roots
+		f.smtp.Roots = roots
 		f.add(f.newest(t).NextAt.Sub(f.time()))
 		if err := f.Pass(t.Context()); err != nil || len(f.server.mails()) != 1 {
 			t.Error(err)
@@ -175,7 +175,7 @@ func TestNoMailCrossesTheNetworkInClear(t *testing.T) {
 func TestAMailServerCanSpeakTLSFromTheFirstByte(t *testing.T) {
 	f := newFixture(t, sqldbtest.New(t))
 	f.mustPost(t, "ada@example.com")
-	f.SMTP.Encryption = mail.Implicit
+	f.smtp.Encryption = mail.Implicit
 	f.server.note(func() { f.server.sealed = true })
 	if err := f.Pass(t.Context()); err != nil || len(f.server.mails()) != 1 || f.server.login() == "" {
 		t.Errorf("%v, %d mails", err, len(f.server.mails()))
@@ -313,7 +313,7 @@ func TestTheOutboxIsListedInPagesAndForgotten(t *testing.T) {
 		if err != nil || more || len(second) != 1 || second[0].ID == first[0].ID {
 			t.Errorf("second page: %v, %v, %v", second, more, err)
 		}
-		f.SMTP = nil
+		f.Deliver = nil
 		f.add(mail.Kept)
 		ended, cancel := context.WithCancel(t.Context())
 		running := make(chan struct{})
@@ -343,7 +343,7 @@ func TestTheTextIsReadWhereNoMailServerDelivers(t *testing.T) {
 			t.Errorf("with a mail server: %q, %v", text, err)
 		}
 		t.Run("twin", func(t *testing.T) {
-			f.SMTP = nil
+			f.Deliver = nil
 			if text, err := read(); err != nil || !strings.Contains(text, "https://dashboard.example.com/verify/t0ken") {
 				t.Errorf("text = %q, %v", text, err)
 			}

@@ -67,9 +67,9 @@ func (s *SMTP) Check() error {
 // get too.
 type permanentError struct{ error }
 
-// send hands one mail to the server.
-func (s *SMTP) send(ctx context.Context, e *Entry, text string, now time.Time) error {
-	m, err := s.compose(e, text, now)
+// Deliver hands one mail to the server.
+func (s *SMTP) Deliver(ctx context.Context, e *Entry, text string) error {
+	m, err := s.compose(e, text)
 	if err != nil {
 		return permanentError{err}
 	}
@@ -86,7 +86,7 @@ func (s *SMTP) send(ctx context.Context, e *Entry, text string, now time.Time) e
 	return err
 }
 
-func (s *SMTP) compose(e *Entry, text string, now time.Time) (*gomail.Msg, error) {
+func (s *SMTP) compose(e *Entry, text string) (*gomail.Msg, error) {
 	sender, err := netmail.ParseAddress(s.From)
 	if err != nil {
 		return nil, err
@@ -97,7 +97,7 @@ func (s *SMTP) compose(e *Entry, text string, now time.Time) (*gomail.Msg, error
 		return nil, err
 	}
 	m.Subject(e.Subject)
-	m.SetDateWithValue(now)
+	m.SetDateWithValue(e.CreatedAt)
 	m.SetMessageIDWithValue(e.ID + "@" + domain) // the same in each attempt
 	m.SetGenHeader("Auto-Submitted", "auto-generated")
 	m.SetBodyString(gomail.TypeTextPlain, text)

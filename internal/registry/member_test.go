@@ -199,3 +199,19 @@ func TestMembersAndInvitationsComeInPages(t *testing.T) {
 		}
 	})
 }
+
+func TestPRIV15_theOperatorActsInACustomersOrganisationAsThemselves(t *testing.T) {
+	each(t, func(t *testing.T, f *fixture) {
+		admin := f.operator.In(f.orgA)
+		f.must(t, admin, registry.SetClientState{Client: f.a1, State: registry.Disabled}, f.newSecret(f.a2, "s11111111111"))
+		got := query(t, f.DB, `SELECT DISTINCT actor FROM audit WHERE organisation_id = $1 AND actor = $2 AND action IN ('client.disable', 'secret.add')`, f.orgA, f.operator.String())
+		if len(got) != 1 || got[0][0] != "person:p-operator" {
+			t.Errorf("PRIV-15: the records name %v", got)
+		}
+		support := proven("p-support", "", on(actor.OperatorSupport, "")).In(f.orgA)
+		wantKind(t, f.Apply(t.Context(), support, f.newSecret(f.a2, "s21111111111")), fault.Forbidden)
+		t.Run("twin", func(t *testing.T) {
+			f.must(t, support, registry.SetClientState{Client: f.a2, State: registry.Disabled})
+		})
+	})
+}

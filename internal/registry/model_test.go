@@ -272,7 +272,7 @@ func TestPRIV16_tenThousandStepsOfRolesAndInvitationsFollowTheModel(t *testing.T
 	f := newFixture(t, sqldbtest.New(t))
 	f.Mail = nil // the limits on mails are another test's
 	w := &walk{
-		fixture: f, random: rand.New(rand.NewPCG(16, 16)), //nolint:gosec // the same walk each time
+		fixture: f, random: rand.New(rand.NewPCG(16, 16)), // the same walk each time
 		people: []id.Person{f.chiefA, f.memberA, f.leaverA, f.guest, f.stranger, f.memberB},
 		emails: map[id.Person]string{f.chiefA: "chief@a.example", f.memberA: "member@a.example", f.leaverA: "leaver@a.example", f.guest: "guest@example.com", f.stranger: "stranger@example.com", f.memberB: "member@b.example"},
 		model: model{now: f.Now(), members: map[id.Person][]actor.RoleGrant{

@@ -13,9 +13,12 @@ import (
 	"github.com/doorward/doorward/internal/sqldb"
 )
 
-// NoticeDays is how many days before a secret ends people are told, once each. A
-// notice before which the secret was not there yet is left out.
-func NoticeDays() []int { return []int{14, 3, 0} }
+// People are told so many days before a secret ends, and when it has ended, once
+// each. A notice before which the secret was not there yet is left out.
+const (
+	FirstNotice  = 14
+	SecondNotice = 3
+)
 
 const (
 	noticeLate  = 3 * 24 * time.Hour // after an end, it is told no more
@@ -57,12 +60,13 @@ func (r *Registry) MailEndingSecrets(ctx context.Context) error {
 func (r *Registry) endingSecrets(ctx context.Context, tx *sqldb.Tx) ([]endingSecret, error) {
 	now := r.Now()
 	return rowsOf(ctx, tx, scanEndingSecret, `SELECT `+secretColumns+`, ends, days, client_name, organisation_id, account_id, contact FROM (
-		SELECT s.*, `+secretEnd+` AS ends, CASE WHEN `+secretEnd+` <= $1 THEN 0 WHEN `+secretEnd+` <= $2 THEN 3 ELSE 14 END AS days, c.name AS client_name, c.account_id, c.contact
+		SELECT s.*, `+secretEnd+` AS ends, CASE WHEN `+secretEnd+` <= $1 THEN 0 WHEN `+secretEnd+` <= $2 THEN CAST($7 AS BIGINT) ELSE CAST($8 AS BIGINT) END AS days, c.name AS client_name, c.account_id, c.contact
 		FROM client_secret s JOIN client c ON c.id = s.client_id LEFT JOIN organisation o ON o.id = c.organisation_id
 		WHERE s.state IN ('active', 'retiring') AND `+secretEnd+` BETWEEN $3 AND $4 AND c.state = 'enabled' AND COALESCE(o.state, 'active') = 'active') s
 		WHERE created_at <= ends - days * CAST($5 AS BIGINT) AND NOT EXISTS (SELECT 1 FROM secret_notice n WHERE n.secret_id = s.id AND n.days <= s.days)
 		ORDER BY ends, id LIMIT $6 -- any organisation: one job tells everybody`,
-		now.UnixMicro(), now.AddDate(0, 0, 3).UnixMicro(), now.Add(-noticeLate).UnixMicro(), now.AddDate(0, 0, 14).UnixMicro(), (24 * time.Hour).Microseconds(), noticeBatch)
+		now.UnixMicro(), now.AddDate(0, 0, SecondNotice).UnixMicro(), now.Add(-noticeLate).UnixMicro(), now.AddDate(0, 0, FirstNotice).UnixMicro(),
+		(24 * time.Hour).Microseconds(), noticeBatch, SecondNotice, FirstNotice)
 }
 
 func scanEndingSecret(row scanner) (e endingSecret, err error) {

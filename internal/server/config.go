@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"net"
 	"net/netip"
@@ -69,6 +70,7 @@ type Config struct {
 	SignUp            string `koanf:"sign_up"` // open (default), or invitation
 
 	Products []registry.Definition `koanf:"-"` // applied at start, read-only elsewhere
+	Console  io.Writer             `koanf:"-"` // shows mails that no mail server delivers, links and all; nil: they wait in the outbox
 }
 
 // KeyEncryptionKey says where the key that seals all others comes from: a file

@@ -2,6 +2,7 @@ package server
 
 import (
 	"cmp"
+	"context"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -21,6 +22,27 @@ type Mail struct {
 	PasswordFile string `koanf:"password_file"` // or DOORWARD_MAIL__PASSWORD
 	From         string `koanf:"from"`          // sender: an address, or Name <address>
 	RootsFile    string `koanf:"roots_file"`    // to trust the server by; default the system's
+}
+
+// deliver returns how mails are delivered: by the mail server, else to the
+// console if there is one, else nil.
+func (c *Config) deliver() (func(context.Context, *mail.Entry, string) error, error) {
+	s, err := c.Mail.read()
+	switch {
+	case err != nil:
+		return nil, err
+	case s != nil:
+		return s.Deliver, nil
+	case c.Console != nil:
+		return c.printMail, nil
+	}
+	return nil, nil //nolint:nilnil // they wait in the outbox
+}
+
+// printMail is for who tries things out: a mail, on the console.
+func (c *Config) printMail(_ context.Context, e *mail.Entry, text string) error {
+	_, err := fmt.Fprintf(c.Console, "\n--- Mail to %s: %s\n%s---\n", e.Recipient, e.Subject, text)
+	return err
 }
 
 // smtp returns the mail server that is named, without what stands in files; nil

@@ -186,11 +186,11 @@ func (s *Server) openRegistry(ctx context.Context) error {
 	if s.mint, err = secret.NewMint(tagKey); err != nil {
 		return err
 	}
-	delivery, err := s.config.Mail.read()
+	deliver, err := s.config.deliver()
 	if err != nil {
 		return err
 	}
-	s.mail = mail.New(mail.Config{DB: s.db, Sealer: s.sealer, Now: s.now, Rand: rand.Reader, Log: s.log, Dashboard: s.config.DashboardURL, SMTP: delivery})
+	s.mail = mail.New(mail.Config{DB: s.db, Sealer: s.sealer, Now: s.now, Rand: rand.Reader, Log: s.log, Dashboard: s.config.DashboardURL, Deliver: deliver})
 	s.registry = registry.New(registry.Config{
 		DB: s.db, Now: s.now, Rand: rand.Reader, Mint: s.mint, IssuerPath: s.config.IssuerPath,
 		Sealer: s.sealer, Targets: s.targets(), Mail: s.mail,

@@ -1,8 +1,11 @@
 package signin_test
 
 import (
+	"strings"
 	"testing"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/doorward/doorward/internal/actor"
 	"github.com/doorward/doorward/internal/fault"
@@ -160,6 +163,21 @@ func TestPRIV13_aSignInIsRecentForMinutes(t *testing.T) {
 		f.clock.add(time.Second)
 		if f.actor(t, f.session(t, up.Cookie), up.Organisation).Recent() {
 			t.Error("PRIV-13: still recent")
+		}
+	})
+}
+
+func TestAUD06_aBrowsersNameIsOneLineWithoutControlCharacters(t *testing.T) {
+	each(t, func(t *testing.T, f *fixture) {
+		f.from.UserAgent = "Mozilla\r\nforged: yes\x1b[31m\x00\x7f\xff " + strings.Repeat("é", 300)
+		up := f.signUp(t, "ada@example.com")
+		if got := f.session(t, up.Cookie).UserAgent; !strings.HasPrefix(got, "Mozillaforged: yes[31m ") || len(got) > 200 || !utf8.ValidString(got) {
+			t.Errorf("AUD-06: %q", got)
+		}
+		for _, content := range rows(t, f.DB, `SELECT content FROM audit WHERE action = 'sign-in'`) {
+			if strings.ContainsFunc(content, unicode.IsControl) {
+				t.Errorf("AUD-06: %q", content)
+			}
 		}
 	})
 }
