@@ -34,6 +34,7 @@ type exchange struct {
 	route     route
 	requestID string
 	session   *signin.Session // nil: nobody is signed in
+	pending   *signin.Session // waits for the second factor, and is good for nothing else
 	places    []view.Place    // where they can go
 
 	// The place in which the page is, if it is in one, and who acts there.
@@ -94,7 +95,7 @@ func (x *exchange) base() int64 {
 func (x *exchange) page(title string, context ...string) view.Page {
 	p := view.Page{
 		Title: title, Context: context, Site: x.d.Name, Assets: x.d.assets.paths, Path: x.URL.RequestURI(),
-		Theme: x.theme(), Now: x.d.Now(), Places: x.places, Nav: x.nav(),
+		Theme: x.theme(), NoKeys: x.cookie(keysCookie) == "off", Now: x.d.Now(), Places: x.places, Nav: x.nav(),
 	}
 	if x.session != nil {
 		p.Person = &view.Person{Name: x.session.Person.Title(), Email: x.session.Person.Email}

@@ -66,13 +66,12 @@ func (x *exchange) forbidden(err error) *failure {
 	switch {
 	case errors.Is(err, actor.ErrRecentSignIn):
 		f.title = "Sign in once more"
-		f.ways = []view.Link{{Label: "Sign in again", Path: "/signin?next=" + url.QueryEscape(x.from())}}
 		return f
 	case errors.Is(err, actor.ErrSecondFactor):
-		f.title = "Second factor needed"
+		f.title, f.ways = "Second factor needed", []view.Link{x.factorWay()}
 		return f
 	case errors.Is(err, actor.ErrUnverified):
-		f.title = "Verified address needed"
+		f.title, f.ways = "Verified address needed", []view.Link{{Label: "Go to your profile", Path: "/me"}}
 		return f
 	case x.route.needs == "" || x.by.May(x.route.needs, x.account.ID):
 		return f
@@ -82,6 +81,14 @@ func (x *exchange) forbidden(err error) *failure {
 		f.ways = []view.Link{{Label: "Go back to " + titleOf(x.account.Name, x.organisation.Name), Path: path}}
 	}
 	return f
+}
+
+// factorWay leads to where the second factor is given, or set up.
+func (x *exchange) factorWay() view.Link {
+	if x.session != nil && x.session.Factor {
+		return view.Link{Label: "Give your second factor", Path: "/signin/again?next=" + url.QueryEscape(x.from())}
+	}
+	return view.Link{Label: "Set up a second factor", Path: "/me/security"}
 }
 
 // lacking names the roles that have an ability and the people who hold them.
@@ -121,9 +128,14 @@ func (x *exchange) fail(err error) {
 		x.retryAfter(e.RetryAfter)
 	}
 	x.Header.Del("X-Fragment")
-	if fault.KindOf(err) == fault.Unauthenticated {
+	switch {
+	case x.pending != nil && errors.Is(err, errPending):
+		err = x.showFactorForm(http.StatusUnauthorized, view.FactorForm{Next: x.from()})
+	case fault.KindOf(err) == fault.Unauthenticated:
 		err = x.askToSignIn(err)
-	} else {
+	case x.session != nil && errors.Is(err, actor.ErrRecentSignIn):
+		err = x.askAgain(f.status)
+	default:
 		err = x.show(f.status, view.Failure(x.page(f.title), x.wordsOf(f), f.ways))
 	}
 	if err != nil {

@@ -104,7 +104,7 @@ func newSite(t testing.TB) *site {
 	must(t, err)
 	s.outbox = mail.New(mail.Config{DB: s.db, Sealer: sealer, Now: s.clock.Now, Rand: random, Log: quiet, Dashboard: base})
 	s.registry = registry.New(registry.Config{DB: s.db, Now: s.clock.Now, Rand: random, Mint: mint, Sealer: sealer, Mail: s.outbox, IssuerPath: "/auth/open"})
-	s.people = signin.New(signin.Config{DB: s.db, Registry: s.registry, Mail: s.outbox, Now: s.clock.Now, Rand: random, Log: quiet})
+	s.people = signin.New(signin.Config{DB: s.db, Registry: s.registry, Mail: s.outbox, Sealer: sealer, Issuer: "dashboard.example", Now: s.clock.Now, Rand: random, Log: quiet})
 	s.usage = usage.New(usage.Config{DB: s.db, Now: s.clock.Now, Log: quiet})
 	s.Handler = dashboard.New(dashboard.Config{
 		URL: base, Chain: func() journal.ChainState { return s.chain }, Registry: s.registry, People: s.people, Usage: s.usage, Now: s.clock.Now, Rand: random,

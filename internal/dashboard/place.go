@@ -19,6 +19,7 @@ const (
 	sessionCookie = "session"
 	browserCookie = "browser"
 	flashCookie   = "flash"
+	keysCookie    = "keys" // off: single keys do nothing
 )
 
 // maxPlaces bounds the accounts in the switcher; the organisation's page has all.
@@ -76,9 +77,16 @@ func (x *exchange) recognise() error {
 	if err != nil {
 		return err
 	}
+	if s.Pending() {
+		x.pending = &s
+		return errPending
+	}
 	x.session = &s
 	return nil
 }
+
+// self is the actor of who is signed in, acting for themselves.
+func (x *exchange) self() actor.Actor { return x.d.People.Self(x.session, x.origin()) }
 
 func (x *exchange) enterPlace() (err error) {
 	if text := x.PathValue("account"); text != "" {
@@ -229,6 +237,12 @@ var (
 		{"Clients", "/clients", "boxes", "c"},
 		{"Settings", "/settings", "settings", "s"},
 	}
+	meNav = []navEntry{
+		{"Profile", "", "user", ""},
+		{"Security", "/security", "lock", ""},
+		{"Sessions", "/sessions", "monitor", ""},
+		{"Preferences", "/preferences", "settings", ""},
+	}
 	organisationNav = []navEntry{
 		{"Accounts", "", "layers", "h"},
 		{"Team", "/team", "users", "t"},
@@ -240,15 +254,17 @@ var (
 
 // nav is the rail of the place.
 func (x *exchange) nav() (items []view.NavItem) {
-	entries := organisationNav
+	entries, place := organisationNav, x.here()
 	switch {
 	case x.account.ID != "":
 		entries = accountNav
+	case x.organisation.ID == "" && (x.URL.Path == "/me" || strings.HasPrefix(x.URL.Path, "/me/")):
+		entries, place = meNav, "/me"
 	case x.organisation.ID == "":
 		return nil
 	}
 	for _, e := range entries {
-		path := x.here() + e.path
+		path := place + e.path
 		current := x.URL.Path == path || e.path != "" && strings.HasPrefix(x.URL.Path, path+"/")
 		items = append(items, view.NavItem{Label: e.label, Path: path, Icon: e.icon, Key: e.key, Current: current})
 	}

@@ -100,6 +100,12 @@ func TestPRIV01_eachPageForEachRole(t *testing.T) {
 			continue
 		}
 		t.Run(route.Method+" "+route.Pattern, func(t *testing.T) {
+			if !strings.Contains(route.Pattern, "{organisation}") && !strings.Contains(route.Pattern, "{account}") { // for whoever is signed in
+				if a := nobody.ask(route, s.at, "nobody"); a.status != http.StatusUnauthorized || a.heading() != "Sign in" {
+					t.Errorf("nobody gets status %d", a.status)
+				}
+				return
+			}
 			row, ok := rows[route.Method+" "+route.Pattern]
 			delete(rows, route.Method+" "+route.Pattern)
 			if !ok || len(row) != len(roles) {
@@ -117,9 +123,6 @@ func TestPRIV01_eachPageForEachRole(t *testing.T) {
 			}
 			if a := nobody.ask(route, s.at, "nobody"); a.status != http.StatusUnauthorized || a.heading() != "Sign in" {
 				t.Errorf("nobody gets status %d", a.status)
-			}
-			if route.Pattern == strings.NewReplacer("{organisation}", "", "{account}", "").Replace(route.Pattern) {
-				return
 			}
 			unknown := func(pattern string) string {
 				return strings.NewReplacer(string(s.organisation), "o-99999999999999999999", string(s.sandbox), "a-s-99999999999999999999").Replace(s.at(pattern))

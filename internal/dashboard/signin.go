@@ -56,6 +56,9 @@ func (d *dashboard) signIn(x *exchange) error {
 	if err := x.begin(&in); err != nil {
 		return err
 	}
+	if x.pending != nil {
+		return x.redirect("/signin/factor?next=" + url.QueryEscape(form.Next))
+	}
 	return x.redirect(form.Next)
 }
 
@@ -66,11 +69,21 @@ func (x *exchange) begin(in *signin.SignedIn) error {
 			return err
 		}
 	}
+	x.keep(in)
+	return nil
+}
+
+// keep sets the cookies of a session that has a new id. In the flash that may
+// follow, and on the page, it is the session.
+func (x *exchange) keep(in *signin.SignedIn) {
+	x.session, x.pending = &in.Session, nil
+	if in.Session.Pending() {
+		x.session, x.pending = nil, &in.Session
+	}
 	x.setCookie(sessionCookie, in.Cookie.Reveal(), signin.SessionTime)
 	if !in.Browser.IsZero() {
 		x.setCookie(browserCookie, in.Browser.Reveal(), signin.BrowserTime)
 	}
-	return nil
 }
 
 func (d *dashboard) signUpForm(x *exchange) error {
@@ -110,8 +123,11 @@ func (d *dashboard) signUp(x *exchange) error {
 
 // signOut works for those whose session has ended already, too.
 func (d *dashboard) signOut(x *exchange) error {
-	if x.session != nil {
-		if err := d.People.SignOut(x.Context(), x.origin(), x.session); err != nil {
+	for _, s := range []*signin.Session{x.session, x.pending} {
+		if s == nil {
+			continue
+		}
+		if err := d.People.SignOut(x.Context(), x.origin(), s); err != nil {
 			return err
 		}
 	}

@@ -15,7 +15,14 @@ func (x *exchange) theme() string {
 // setTheme keeps the choice in the browser, and the server writes it into the
 // next page: no script, no flash.
 func (d *dashboard) setTheme(x *exchange) error {
-	switch theme := x.value("theme"); theme {
+	if err := x.keepTheme(x.value("theme")); err != nil {
+		return err
+	}
+	return x.redirect(local(x.value("back")))
+}
+
+func (x *exchange) keepTheme(theme string) error {
+	switch theme {
 	case "light", "dark":
 		x.setCookie("theme", theme, year)
 	case "system":
@@ -23,5 +30,5 @@ func (d *dashboard) setTheme(x *exchange) error {
 	default:
 		return errBadForm
 	}
-	return x.redirect(local(x.value("back")))
+	return nil
 }
