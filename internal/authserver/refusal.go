@@ -115,13 +115,12 @@ func (s *Server) logRefusal(x *exchange, level slog.Level, err error) {
 	if !s.Log.Enabled(ctx, level) {
 		return
 	}
-	peer := x.peer.String()
-	if _, ok := s.lines.Allow(peer); !ok {
+	if _, ok := s.lines.AllowAddress(x.peer); !ok {
 		return
 	}
 	attributes := []slog.Attr{
 		slog.String("endpoint", x.seen.Endpoint), slog.String("code", x.seen.Outcome), slog.String("reason", x.seen.Reason),
-		slog.String("client", string(x.named)), slog.String("address", peer),
+		slog.String("client", string(x.named)), slog.String("address", x.peer.String()),
 	}
 	if level > slog.LevelInfo {
 		attributes = append(attributes, slog.Any("error", err))

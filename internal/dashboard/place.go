@@ -62,7 +62,8 @@ func (x *exchange) welcome() {
 	if x.d.People == nil || x.recognise() != nil {
 		return
 	}
-	if err := x.findPlaces(); err != nil {
+	// A password alone does not show whose it is, or where they are.
+	if x.session.Pending() || x.findPlaces() != nil {
 		x.session = nil
 	}
 }

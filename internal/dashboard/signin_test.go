@@ -7,7 +7,9 @@ import (
 	"time"
 
 	"github.com/doorward/doorward/internal/actor"
+	"github.com/doorward/doorward/internal/registry"
 	"github.com/doorward/doorward/internal/signin"
+	"github.com/doorward/doorward/internal/sqldb"
 )
 
 func TestSigningUpLeadsIntoASandbox(t *testing.T) {
@@ -216,4 +218,25 @@ func TestWhatWasDoneIsSaidOnce(t *testing.T) {
 	if text := other.get(to).text(); strings.Contains(text, "is created") {
 		t.Error("what one did is said to another")
 	}
+}
+
+func TestAPasswordAloneDoesNotTellWhoseItIs(t *testing.T) {
+	s := newSite(t)
+	email := emailOf(actor.Viewer)
+	must(t, s.registry.Apply(t.Context(), actor.NewSystem("test").In(s.other), registry.AddMember{Person: s.personOf(t, email), Roles: []actor.RoleGrant{{Role: actor.Viewer}}}))
+	v := s.as(t, email)
+	must(t, s.db.Write(t.Context(), func(tx *sqldb.Tx) error {
+		_, err := tx.Exec(t.Context(), `INSERT INTO factor (person_id, seed, last_step, pending_until) VALUES ($1, $2, 0, 0)`, s.personOf(t, email), []byte("any"))
+		return err
+	}))
+	shows := func() bool { return strings.Contains(v.get("/help").body, email) }
+	if shows() {
+		t.Error("a page shows the person before the second factor was given")
+	}
+	t.Run("twin", func(t *testing.T) {
+		v.proven()
+		if !shows() {
+			t.Error("the page does not show who is signed in")
+		}
+	})
 }

@@ -124,7 +124,7 @@ func (r *Registry) Declare(ctx context.Context, by actor.Actor, d Declaration, h
 	case errors.Is(err, errTakenBack):
 		plan.forgetNew()
 		return plan, nil
-	case errors.Is(err, context.DeadlineExceeded):
+	case err != nil && ctx.Err() != nil || errors.Is(err, context.DeadlineExceeded):
 		return plan, fault.Errorf(fault.Invalid, "so many changes take too long in one transaction: declare fewer at once, such as one organisation in each file: %w", err)
 	case err != nil && last != nil && last.refused != nil && !how.DryRun:
 		return plan, r.recordRefusal(ctx, last, err)

@@ -159,6 +159,9 @@ func (e RemoveMember) apply(ctx context.Context, c *change) error {
 		return err
 	}
 	c.says("member.remove", c.by.Organisation(), string(m.Person))
+	if err := c.recently(); err != nil {
+		return err
+	}
 	if len(m.Roles) == 0 {
 		if err := c.may(actor.MemberWrite, ""); err != nil {
 			return err

@@ -40,6 +40,7 @@ func TestPRIV02_nobodyGivesOrTakesMoreThanTheyHold(t *testing.T) {
 			refusal{name: "one role twice", by: f.chief(), edit: change(f.memberA, on(actor.Viewer, ""), on(actor.Viewer, "")), want: fault.Invalid, twin: change(f.memberA, on(actor.Viewer, ""), on(actor.Viewer, f.sandboxA))},
 			refusal{name: "of another version", by: f.chief(), edit: registry.ChangeRoles{Person: f.memberA, Roles: roles(on(actor.Viewer, "")), Base: 1}, want: fault.Conflict, twin: change(f.memberA, on(actor.Viewer, ""))},
 			refusal{name: "PRIV-13 after an old sign-in", by: f.chief().Proven(actor.Proof{SecondFactor: true, Verified: true}), edit: change(f.memberA, on(actor.Auditor, "")), want: fault.Forbidden, twin: change(f.memberA, on(actor.Auditor, "")), twinBy: f.chief()},
+			refusal{name: "PRIV-13 removes long after a sign-in", by: f.chief().Proven(actor.Proof{SecondFactor: true, Verified: true}), edit: registry.RemoveMember{Person: f.memberA}, want: fault.Forbidden, twin: registry.RemoveMember{Person: f.memberA}, twinBy: f.chief()},
 		)
 	})
 }

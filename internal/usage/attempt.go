@@ -32,7 +32,7 @@ const (
 // recordAttempt queues an attempt of a watched client. The address is asked
 // first: who floods from one spends nothing of the client's.
 func (u *Usage) recordAttempt(a *Attempt) {
-	if _, ok := u.perAddress.Allow(addressText(a.Address)); !ok {
+	if _, ok := u.perAddress.AllowAddress(a.Address); !ok {
 		return
 	}
 	if _, ok := u.perClient.Allow(string(a.Client)); !ok {
