@@ -53,6 +53,9 @@ func runWorker(text []byte) error {
 		return err
 	}
 	db, err := sqldb.Open(context.Background(), sqldb.Config{URL: s.Database})
+	for fault.KindOf(err) == fault.Unavailable {
+		db, err = sqldb.Open(context.Background(), sqldb.Config{URL: s.Database})
+	}
 	if err != nil {
 		return err
 	}

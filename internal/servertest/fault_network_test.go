@@ -25,8 +25,10 @@ var breakages = map[string]breakage{
 // same: what it was told is there once, and what it was not told is there whole
 // or not at all.
 func TestSTO03_brokenConnectionsLoseNothingAcknowledged(t *testing.T) {
+	t.Parallel()
 	for name, breaks := range breakages {
 		t.Run("STO-03 "+name, func(t *testing.T) {
+			t.Parallel()
 			withPostgres(t, func(t *testing.T, database *url.URL) {
 				proxy := newFaultyProxy(t, database.Host)
 				k := newKilledWorkersOn(t, database.String(), 4)

@@ -124,6 +124,7 @@ func (p *ownPostgres) kill() {
 // STO-03 on PostgreSQL, whose server is killed and comes back while writers go
 // on: what was acknowledged was on its disk.
 func TestSTO03_killedServerLosesNothingAcknowledged(t *testing.T) {
+	t.Parallel()
 	if !slices.Contains(sqldbtest.Engines(), "postgres") {
 		return
 	}
@@ -152,6 +153,7 @@ func TestSTO03_killedServerLosesNothingAcknowledged(t *testing.T) {
 // STO-10: where each word of the database takes two seconds, what is in memory
 // goes on at its own pace, and changes are made or refused, not half of either.
 func TestSTO10_slowPostgreSQLSlowsNothingInMemory(t *testing.T) {
+	t.Parallel()
 	withPostgres(t, func(t *testing.T, database *url.URL) {
 		const delay = 2 * time.Second
 		proxy := newFaultyProxy(t, database.Host)
