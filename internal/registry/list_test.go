@@ -377,3 +377,29 @@ func listsOf(t *testing.T, f *fixture, value string) {
 		}
 	}
 }
+
+// AUD-08: a clock that is set back changes the times of records, not their order.
+func TestAUD08_recordsStandInTheOrderInWhichTheyWereMade(t *testing.T) {
+	each(t, func(t *testing.T, f *fixture) {
+		var want []time.Time
+		for _, step := range []time.Duration{0, -time.Hour, time.Minute} {
+			f.clock.add(step)
+			f.must(t, f.adminA, registry.RenameAccount{Account: f.sandboxA, Name: step.String()})
+			want = append([]time.Time{f.clock.Now()}, want...)
+		}
+		records, err := f.AuditRecords(t.Context(), f.adminA, registry.AuditFilter{}, registry.Page{Limit: 3})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []time.Time
+		for i, r := range records.Items {
+			got = append(got, r.At)
+			if i > 0 && r.Seq != records.Items[i-1].Seq-1 {
+				t.Errorf("record %d stands behind %d", r.Seq, records.Items[i-1].Seq)
+			}
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("newest first (-want +got):\n%s", diff)
+		}
+	})
+}
