@@ -50,11 +50,11 @@ func TestProductDefectsAreReported(t *testing.T) {
 			"internal/gateway/a.go", proxy + "var p = httputil.NewSingleHostReverseProxy(nil)",
 			"internal/gateway/a.go: uses NewSingleHostReverseProxy, which can lose headers that the proxy sets; use Rewrite",
 		},
-		"second reading of the path": {
+		"T14 second reading of the path": {
 			"internal/gateway/a.go", "package gateway\nvar p = r.URL.Path",
 			"internal/gateway/a.go: reads URL.Path; only " + targetFile + " takes the target apart",
 		},
-		"second reading of the raw path": {
+		"T14 second reading of the raw path": {
 			"internal/access/a.go", "package access\nvar p = r.URL.RawPath",
 			"internal/access/a.go: reads URL.RawPath; only " + targetFile + " takes the target apart",
 		},
