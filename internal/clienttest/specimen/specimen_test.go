@@ -50,7 +50,7 @@ func TestGoodClientPasses(t *testing.T) {
 
 // The clients mostly wait, so that more of them run at once than there are cores.
 func TestEachBrokenClientFailsItsRowAlone(t *testing.T) {
-	const atOnce = 8
+	const atOnce = 24
 	var work sync.WaitGroup
 	slots := make(chan struct{}, atOnce)
 	for fault, row := range specimen.Broken {
