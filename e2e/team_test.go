@@ -44,6 +44,10 @@ func (p *product) teamFixtures(t *testing.T) map[string][]fixture {
 		"/me/delete":                       {{path: "/me/delete", status: 200, heading: "Delete yourself", primary: "Delete yourself", who: ada}},
 		"/signin/again":                    {{path: "/signin/again?next=/me", status: 200, heading: "Sign in once more", primary: "Sign in again", who: ada}},
 		"/signin/factor":                   {{path: "/signin/factor", status: 200, heading: "Second factor", primary: "Sign in", who: half}},
+		"/recover":                         {{path: "/recover", status: 200, heading: "Set a new password", primary: "Send link"}},
+		"/recover/{token}":                 {{path: "/recover/x", status: 404, heading: "This link does not work"}},
+		"/verify/{token}":                  {{path: "/verify/x", status: 404, heading: "This link does not work"}},
+		"/setup/{token}":                   {{path: "/setup/x", status: 404, heading: "This link does not work"}},
 		"/invite/{link}":                   {{path: "/invite/i-abcdefghijklmnopqrst.x", status: 404, heading: "This link does not work"}},
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/doorward/doorward/internal/id"
 	"github.com/doorward/doorward/internal/registry"
 	"github.com/doorward/doorward/internal/secret"
+	"github.com/doorward/doorward/internal/signin"
 )
 
 func (d *dashboard) newInvitation(x *exchange) error {
@@ -73,27 +74,24 @@ func (d *dashboard) revokeInvitation(x *exchange) error {
 	return x.done(x.here()+"/team", "The invitation is revoked. Its link no longer works.", nil)
 }
 
-// link takes the two parts of an invitation's link apart.
-func (x *exchange) link() (id.Invitation, secret.Plaintext) {
-	key, token, _ := strings.Cut(x.PathValue("link"), ".")
-	return id.Invitation(key), secret.NewPlaintext(token)
-}
-
 // invited shows an invitation to whoever has its link.
 func (d *dashboard) invited(x *exchange) error {
-	return x.showInvited(http.StatusOK, nil)
+	return x.showInvited(http.StatusOK, view.Invited{})
 }
 
-func (x *exchange) showInvited(status int, errs []view.FieldError) error {
+func (x *exchange) showInvited(status int, page view.Invited) error {
 	if x.d.People == nil {
 		return errNoPage
 	}
-	key, token := x.link()
-	i, organisation, err := x.d.Registry.OpenInvitation(x.Context(), key, token)
+	i, err := x.d.People.OpenInvitation(x.Context(), x.PathValue("link"))
 	if err != nil {
 		return overInvitation(err)
 	}
-	page := view.Invited{Path: x.URL.Path, Organisation: organisation, Email: i.Email, Inviter: x.inviter(&i), ExpiresAt: i.ExpiresAt, Errors: errs}
+	page.Path, page.Organisation, page.Email, page.Inviter, page.ExpiresAt = "/invite/"+x.PathValue("link"), i.OrganisationName, i.Email, x.inviter(&i.Invitation), i.ExpiresAt
+	page.Known, page.MinPassword, page.MaxPassword = i.Known, signin.MinPassword, signin.MaxPassword
+	if page.Name == "" {
+		page.Name = i.Name
+	}
 	for _, g := range i.Roles {
 		held := view.RoleHeld{Role: g.Role.Title()}
 		if g.Account != "" {
@@ -101,9 +99,9 @@ func (x *exchange) showInvited(status int, errs []view.FieldError) error {
 		}
 		page.Roles = append(page.Roles, held)
 	}
-	page.SignIn = "/signin?next=" + url.QueryEscape(x.URL.Path)
+	page.SignIn = "/signin?next=" + url.QueryEscape(page.Path)
 	if x.session != nil {
-		page.Me, page.Mine = x.session.Person.Email, x.isInvited(&i)
+		page.Me, page.Mine, page.Unverified = x.session.Person.Email, x.owns(i.Email), x.session.Person.VerifiedAt.IsZero()
 	}
 	p := x.page("Join " + page.Place())
 	p.Width = "narrow"
@@ -112,13 +110,10 @@ func (x *exchange) showInvited(status int, errs []view.FieldError) error {
 
 // overInvitation is the page of a link that is not good any more.
 func overInvitation(err error) error {
-	switch fault.KindOf(err) {
-	case fault.NotFound:
-		return &failure{status: http.StatusNotFound, title: "This link does not work", text: message(err)}
-	case fault.Conflict:
+	if fault.KindOf(err) == fault.Conflict {
 		return &failure{status: http.StatusConflict, title: "This invitation is over", text: message(err)}
 	}
-	return err
+	return deadLink(err)
 }
 
 // inviter is the name of whoever invites.
@@ -134,35 +129,55 @@ func (x *exchange) inviter(i *registry.Invitation) string {
 	return p.Title()
 }
 
-// isInvited says whether the invitation is for the address of who is signed in.
-func (x *exchange) isInvited(i *registry.Invitation) bool {
-	mine, err := registry.ParseEmail(x.session.Person.Email)
-	if err != nil {
-		return false
-	}
-	theirs, err := registry.ParseEmail(i.Email)
-	return err == nil && mine.Key == theirs.Key
-}
-
 // accept makes who is signed in a member.
 func (d *dashboard) accept(x *exchange) error {
 	if x.session == nil {
 		return errSignIn
 	}
-	key, token := x.link()
-	i, organisation, err := d.Registry.OpenInvitation(x.Context(), key, token)
+	i, err := d.People.OpenInvitation(x.Context(), x.PathValue("link"))
 	if err != nil {
 		return overInvitation(err)
 	}
-	if err := d.Registry.Apply(x.Context(), d.People.Self(x.session, x.origin()), registry.AcceptInvitation{Invitation: key, Token: token}); err != nil {
+	if err := d.People.AcceptInvitation(x.Context(), x.origin(), x.session, x.PathValue("link")); err != nil {
 		status, errs, err := x.refused(err, "")
 		if err != nil {
 			return err
 		}
-		return x.showInvited(status, errs)
+		return x.showInvited(status, view.Invited{Errors: errs})
 	}
+	return x.joined(&i)
+}
+
+// joined leads to where somebody belongs now.
+func (x *exchange) joined(i *signin.Invited) error {
 	if i.Organisation == "" {
 		return x.done("/", "You are one of the operator's people now.", nil)
 	}
-	return x.done("/o/"+string(i.Organisation), "You are in "+organisation+" now.", nil)
+	return x.done("/o/"+string(i.Organisation), "You are in "+i.OrganisationName+" now.", nil)
+}
+
+// signUpInvited makes a person of who was invited, and a member.
+func (d *dashboard) signUpInvited(x *exchange) error {
+	if d.People == nil {
+		return errNoPage
+	}
+	link := x.PathValue("link")
+	i, err := d.People.OpenInvitation(x.Context(), link)
+	if err != nil {
+		return overInvitation(err)
+	}
+	page := view.Invited{Name: x.value("name")}
+	in, err := d.People.SignUpInvited(x.Context(), x.origin(), link, signin.Newcomer{Name: page.Name, Password: secret.NewPlaintext(x.PostForm.Get("password"))})
+	if err != nil {
+		status, errs, err := x.refused(err, "password", "name")
+		if err != nil {
+			return overInvitation(err)
+		}
+		page.Errors = errs
+		return x.showInvited(status, page)
+	}
+	if err := x.begin(&in); err != nil {
+		return err
+	}
+	return x.joined(&i)
 }

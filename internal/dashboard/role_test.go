@@ -193,7 +193,7 @@ func TestNoLinkLeadsNowhere(t *testing.T) {
 	seen := map[string]bool{}
 	queue := []string{"/", "/signin", "/signup"}
 	for _, route := range dashboard.Routes() {
-		if route.Method == "GET" {
+		if route.Method == "GET" && !strings.Contains(route.Pattern, "{token}") {
 			queue = append(queue, s.at(route.Pattern))
 		}
 	}

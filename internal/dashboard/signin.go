@@ -132,8 +132,8 @@ func (d *dashboard) signOut(x *exchange) error {
 		}
 	}
 	x.setCookie(sessionCookie, "", 0)
-	if next := local(x.value("next")); next != "/" {
-		return x.redirect("/signin?next=" + url.QueryEscape(next))
+	if next := local(x.value("next")); next != "/" { // which asks to sign in, as somebody else
+		return x.redirect(next)
 	}
 	return x.redirect("/signin")
 }
