@@ -145,7 +145,7 @@ func (a Actor) From(address netip.Addr, requestID string) Actor {
 // what reaches all accounts of an organisation that has one, nor the operator's
 // work: see [Actor.NeedsSecondFactor].
 func (a Actor) May(ability Ability, account id.Account) bool {
-	return a.holds(ability, account, a.kind != Person || a.proof.SecondFactor)
+	return a.holds(ability, account, a.SecondFactor())
 }
 
 // MaySomewhere says whether the actor has an ability on the whole organisation
@@ -233,6 +233,10 @@ func (a Actor) harmless(g grant, ability Ability, account id.Account) bool {
 	}
 	return account.Environment() == id.Sandbox
 }
+
+// SecondFactor says whether the actor is known by more than a password. API
+// clients and jobs have none.
+func (a Actor) SecondFactor() bool { return a.kind != Person || a.proof.SecondFactor }
 
 // Recent says whether the actor has proved only minutes ago who it is. API
 // clients and jobs do so each time.

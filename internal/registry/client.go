@@ -96,7 +96,7 @@ func (e CreateClient) apply(ctx context.Context, c *change) error {
 		return err
 	}
 	c.says("client.create", c.by.Organisation(), string(e.ID))
-	if err := c.may(actor.ClientWrite, e.Account); err != nil {
+	if err := c.mayClient(actor.ClientWrite, e.Account); err != nil {
 		return err
 	}
 	client := Client{ID: e.ID, Owner: owner, Organisation: c.by.Organisation(), Account: e.Account, Name: e.Name, TokenLifetime: e.TokenLifetime, Networks: e.Networks}
@@ -158,7 +158,7 @@ func (e UpdateClient) apply(ctx context.Context, c *change) error {
 		return err
 	}
 	c.says("client.update", client.Organisation, string(client.ID))
-	if err := c.may(actor.ClientWrite, client.Account); err != nil {
+	if err := c.mayClient(actor.ClientWrite, client.Account); err != nil {
 		return err
 	}
 	if e.Name != nil {
@@ -216,7 +216,7 @@ func (e SetClientState) apply(ctx context.Context, c *change) error {
 	default:
 		return fault.Errorf(fault.Invalid, "the state %q is not one of enabled, disabled, deleted", e.State)
 	}
-	if err := c.may(ability, client.Account); err != nil {
+	if err := c.mayClient(ability, client.Account); err != nil {
 		return err
 	}
 	if client.State == Enabled && e.State != Enabled {

@@ -248,3 +248,26 @@ func TestDisablingRaisesTheGenerationOnceAndEnablingKeepsIt(t *testing.T) {
 		}
 	})
 }
+
+// A client of the organisation would act in production accounts that come later.
+func TestAPasswordAloneMakesNoClientOfTheOrganisation(t *testing.T) {
+	each(t, func(t *testing.T, f *fixture) {
+		password := f.chief().Proven(actor.Proof{SandboxOnly: true, Recent: true, Verified: true})
+		of := func(account id.Account, key id.Client) registry.CreateClient {
+			return registry.CreateClient{ID: key, Account: account, Name: string(key)}
+		}
+		f.must(t, f.chief(), of("", "org-first-apple-100"), of(f.sandboxA, "sandbox-first-apple-100"))
+		rename := func(key id.Client) registry.UpdateClient {
+			name := "renamed"
+			return registry.UpdateClient{Client: key, Name: &name}
+		}
+		f.refuses(t,
+			refusal{name: "creates", by: password, edit: of("", "org-second-apple-100"), want: fault.Forbidden, twin: of(f.sandboxA, "sandbox-second-apple-100")},
+			refusal{name: "creates with the factor", by: password, edit: of("", "org-third-apple-100"), want: fault.Forbidden, twin: of("", "org-third-apple-100"), twinBy: f.chief()},
+			refusal{name: "changes", by: password, edit: rename("org-first-apple-100"), want: fault.Forbidden, twin: rename("sandbox-first-apple-100")},
+			refusal{name: "adds a secret", by: password, edit: f.newSecret("org-first-apple-100", "s11111111111"), want: fault.Forbidden, twin: f.newSecret("sandbox-first-apple-100", "s11111111111")},
+			refusal{name: "gives a permission", by: password, edit: registry.AddPermissions{Client: "org-first-apple-100", Permissions: []string{"p1.read"}}, want: fault.Forbidden, twin: registry.AddPermissions{Client: "sandbox-first-apple-100", Permissions: []string{"p1.read"}}},
+		)
+		f.must(t, password, registry.SetClientState{Client: "org-first-apple-100", State: registry.Disabled})
+	})
+}

@@ -24,7 +24,7 @@ func (e AddPermissions) apply(ctx context.Context, c *change) error {
 		return err
 	}
 	c.says("client.permissions.add", client.Organisation, string(client.ID))
-	if err := c.may(actor.PermissionWrite, client.Account); err != nil {
+	if err := c.mayClient(actor.PermissionWrite, client.Account); err != nil {
 		return err
 	}
 	for _, permission := range e.Permissions {
@@ -75,7 +75,7 @@ func (e RemovePermissions) apply(ctx context.Context, c *change) error {
 		return err
 	}
 	c.says("client.permissions.remove", client.Organisation, string(client.ID))
-	if err := c.may(actor.PermissionWrite, client.Account); err != nil {
+	if err := c.mayClient(actor.PermissionWrite, client.Account); err != nil {
 		return err
 	}
 	for _, permission := range e.Permissions {

@@ -194,6 +194,19 @@ func (c *change) may(ability actor.Ability, account id.Account) error {
 	return c.by.Require(ability, account)
 }
 
+// mayClient asks for an ability on a client of the account, or of the
+// organisation. The latter acts in every account that the organisation comes to
+// have, so that a password alone does no more than stop it.
+func (c *change) mayClient(ability actor.Ability, account id.Account) error {
+	if err := c.may(ability, account); err != nil {
+		return err
+	}
+	if account == "" && ability != actor.ClientDisable && !c.by.SecondFactor() {
+		return actor.ErrSecondFactor
+	}
+	return nil
+}
+
 // recently asks for a sign-in of the last minutes.
 func (c *change) recently() error {
 	if c.by.Recent() {

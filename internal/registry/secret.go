@@ -187,7 +187,7 @@ func (e SetSecretState) apply(ctx context.Context, c *change) error {
 	default:
 		return fault.Errorf(fault.Invalid, "the state %q is not one of active, disabled, revoked", e.State)
 	}
-	if err := c.may(ability, client.Account); err != nil {
+	if err := c.mayClient(ability, client.Account); err != nil {
 		return err
 	}
 	if e.State == SecretRevoked && e.WithDescendants {
@@ -222,7 +222,7 @@ func (c *change) clientForSecrets(ctx context.Context, key id.Client) (Client, e
 	if err != nil {
 		return client, err
 	}
-	if err := c.may(actor.SecretWrite, client.Account); err != nil {
+	if err := c.mayClient(actor.SecretWrite, client.Account); err != nil {
 		return client, err
 	}
 	if client.Environment() == id.Production {
