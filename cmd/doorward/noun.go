@@ -201,20 +201,13 @@ var nouns = []noun{
 	{
 		name: "node", short: "The servers, and what is in force on them",
 		id: []string{"name"}, columns: []string{"name", "version", "revision", "in_force", "silent", "started_at", "heard_at", "stops_by"},
-		verbs: []verb{{name: "list", operation: "listNodes"}},
+		verbs: []verb{{name: "list", operation: "listNodes", example: "doorward node list   # is everything in force everywhere?\n  doorward node list --revision 1042"}},
 	},
 	{
 		name: "audit", short: "The audit log: who changed what",
 		id: []string{"seq"}, columns: []string{"seq", "at", "action", "subject", "actor", "address"},
 		verbs: []verb{
 			{name: "list", operation: "listAuditRecords", example: "doorward audit list --limit 20\n  doorward audit list --filter action=secret --filter from=7d -o json"},
-		},
-	},
-	{
-		name: "node", short: "The servers, and what is in force on them",
-		id: []string{"name"}, columns: []string{"name", "version", "in_force", "silent", "revision", "heard_at", "stops_by"},
-		verbs: []verb{
-			{name: "list", operation: "listNodes", example: "doorward node list                          # is everything in force everywhere?\n  doorward node list --filter revision=1042"},
 		},
 	},
 }

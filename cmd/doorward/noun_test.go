@@ -37,7 +37,15 @@ func TestEachOperationOfTheContractHasACommand(t *testing.T) {
 }
 
 func TestEachFlagAndArgumentHasAPlace(t *testing.T) {
+	seen := map[string]bool{}
 	for _, n := range nouns {
+		for _, v := range n.verbs {
+			if name := n.name + " " + v.name; seen[name] {
+				t.Errorf("%s is there twice", name)
+			} else {
+				seen[name] = true
+			}
+		}
 		for i := range n.verbs {
 			v := &n.verbs[i]
 			task := &task{verb: v, noun: &n, operation: operations()[v.operation]}
