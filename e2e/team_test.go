@@ -36,6 +36,7 @@ func (p *product) teamFixtures(t *testing.T) map[string][]fixture {
 			{path: audit + "?from=yesterday", status: 422, heading: "Audit log", who: ada},
 		},
 		"/o/{organisation}/audit/{record}": {{path: audit + "/" + record, status: 200, heading: "Record " + record, who: ada}},
+		"/o/{organisation}/delete":         {{path: "/o/" + p.Organisation + "/delete", status: 200, heading: "Delete organisation", primary: "Delete Sample organisation", who: ada}},
 		"/o/{organisation}/leave":          {{path: "/o/" + p.Organisation + "/leave", status: 200, heading: "Leave organisation", who: ada}},
 		"/me":                              {{path: "/me", status: 200, heading: "Profile", primary: "Save name", who: ada}},
 		"/me/security":                     {{path: "/me/security", status: 200, heading: "Security", who: ada}},

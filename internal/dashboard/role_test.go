@@ -11,7 +11,7 @@ import (
 )
 
 // pages says what each role finds at each address: P the page with its primary
-// action, - the page without it, F 403, D the form is carried out. The columns
+// action, - the page without it, F 403, D the form is carried out, C it has to be confirmed. The columns
 // are organisation admin, account admin (of the sandbox), access manager,
 // developer, auditor, viewer.
 const pages = `
@@ -24,6 +24,9 @@ GET  /o/{organisation}/audit/{record} - F F F - F
 GET  /o/{organisation}/roles         - - - - - -
 GET  /o/{organisation}/settings      P - - - - -
 POST /o/{organisation}/settings      D F F F F F
+GET  /o/{organisation}/delete        P - - - - -
+POST /o/{organisation}/delete        C F F F F F
+POST /o/{organisation}/restore       D F F F F F
 GET  /a/{account}                    - - - - - -
 GET  /a/{account}/settings           P P - - - -
 POST /a/{account}/settings           D D F F F F
@@ -177,6 +180,8 @@ func found(method string, a answer) string {
 		return "F"
 	case method == "POST" && (a.status == http.StatusSeeOther || a.status == http.StatusOK):
 		return "D"
+	case method == "POST" && a.status == http.StatusUnprocessableEntity:
+		return "C"
 	case a.status != http.StatusOK:
 		return "?"
 	case len(a.primary()) > 0:

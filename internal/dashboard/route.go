@@ -102,6 +102,10 @@ func (d *dashboard) routes() []route {
 		{method: "GET", pattern: "/o/{organisation}/settings", handle: d.organisationSettings, needs: actor.OrganisationRead},
 		{method: "POST", pattern: "/o/{organisation}/settings", handle: d.saveOrganisationSettings, needs: actor.OrganisationWrite},
 
+		{method: "GET", pattern: "/o/{organisation}/delete", handle: d.organisationDeletion, needs: actor.OrganisationRead},
+		{method: "POST", pattern: "/o/{organisation}/delete", handle: d.deleteOrganisation, needs: actor.OrganisationWrite},
+		{method: "POST", pattern: "/o/{organisation}/restore", handle: d.restoreOrganisation, needs: actor.OrganisationWrite},
+
 		{method: "GET", pattern: "/a/{account}", handle: d.account, needs: actor.AccountRead},
 		{method: "GET", pattern: "/a/{account}/settings", handle: d.accountSettings, needs: actor.AccountRead},
 		{method: "POST", pattern: "/a/{account}/settings", handle: d.saveAccountSettings, needs: actor.AccountWrite},

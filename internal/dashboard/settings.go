@@ -15,7 +15,7 @@ func (d *dashboard) organisationSettings(x *exchange) error {
 func (x *exchange) showOrganisationSettings(status int, typed string, errs []view.FieldError) error {
 	return x.showSettings(status, actor.OrganisationWrite, view.Settings{
 		What: "organisation", Name: x.organisation.Name, Typed: typed, Version: x.organisation.Version,
-		ID: string(x.organisation.ID), CreatedAt: x.organisation.CreatedAt, Errors: errs,
+		ID: string(x.organisation.ID), CreatedAt: x.organisation.CreatedAt, Delete: x.here() + "/delete", Errors: errs,
 	})
 }
 
