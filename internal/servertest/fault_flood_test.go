@@ -191,7 +191,7 @@ func TestDOS04_floodsOfFramesAreBounded(t *testing.T) {
 			most := before.goroutines
 			_, err = conn.Write(append([]byte("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), frame(frameSettings, 0, 0, nil)...))
 			sent := 0
-			for ; sent < 20_000 && err == nil; sent++ {
+			for ; sent < size(5_000, 20_000, 20_000) && err == nil; sent++ {
 				if _, err = conn.Write(piece(sent, request)); sent%50 == 0 {
 					most = max(most, runtime.NumGoroutine())
 				}
