@@ -19,7 +19,7 @@ func (d *dashboard) organisation(x *exchange) error {
 	if err != nil {
 		return err
 	}
-	o := view.Organisation{Name: x.organisation.Name, Path: x.here(), ID: string(x.organisation.ID), Suspended: x.organisation.State == registry.Suspended}
+	o := view.Organisation{Name: x.organisation.Name, Path: x.here(), ID: string(x.organisation.ID), Suspended: x.organisation.State == registry.Suspended, EraseAt: x.organisation.EraseAt}
 	if o.Locked, err = x.locked("accounts", actor.AccountWrite); err != nil {
 		return err
 	}

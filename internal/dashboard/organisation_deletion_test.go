@@ -15,7 +15,7 @@ func TestAnOrganisationIsDeletedAndRestored(t *testing.T) {
 	v.post(path, "name", "analytical engines").wants(t, http.StatusUnprocessableEntity, "was not deleted", "Type the name of the organisation")
 	v.follow(v.post(path, "name", "Analytical Engines")).wants(t, http.StatusOK, "has stopped", "is being deleted", "Restore Analytical Engines")
 	v.post(path, "name", "Analytical Engines").wants(t, http.StatusConflict, "is being deleted already")
-	v.get(s.at("/o/{organisation}")).wants(t, http.StatusOK, "suspended")
+	v.get(s.at("/o/{organisation}")).wants(t, http.StatusOK, "being deleted", "Restore it")
 	v.follow(v.post(s.at("/o/{organisation}/restore"))).wants(t, http.StatusOK, "Analytical Engines is restored.")
 	v.get(path).wants(t, http.StatusOK, "Keep Analytical Engines")
 }
