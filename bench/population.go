@@ -43,18 +43,18 @@ func newPopulation(ctx context.Context, path string, key []byte) (*population, e
 	if p.organisation, p.account, err = openAccount(ctx, config); err != nil {
 		return nil, err
 	}
-	sealer, err := secret.NewSealer(key)
+	kek, err := secret.NewKeyEncryptionKey(key)
 	if err != nil {
 		return nil, err
 	}
 	if p.db, err = sqldb.Open(ctx, sqldb.Config{URL: config.Database}); err != nil {
 		return nil, err
 	}
-	tagKey, err := signingkey.Unlock(ctx, p.db, sealer, rand.Reader)
+	unlocked, err := signingkey.Unlock(ctx, p.db, kek, rand.Reader)
 	if err != nil {
 		return nil, errors.Join(err, p.db.Close())
 	}
-	if p.mint, err = secret.NewMint(tagKey); err != nil {
+	if p.mint, err = secret.NewMint(unlocked.TagKey); err != nil {
 		return nil, errors.Join(err, p.db.Close())
 	}
 	return p, nil

@@ -9,6 +9,7 @@ type noun struct {
 	id                 []string // fields that name one, for --quiet
 	columns            []string // fields of the table of a list
 	verbs              []verb
+	local              []func() *cobra.Command // on the server's machine
 }
 
 // verb is a command made from an operation of the management API. Its
@@ -175,13 +176,14 @@ var nouns = []noun{
 		},
 	},
 	{
-		name: "key", short: "Keys that sign access tokens",
+		name: "key", short: "Keys that sign access tokens, and the one that protects them",
 		id: []string{"kid"}, columns: []string{"kid", "purpose", "algorithm", "state", "published_at", "activated_at"},
 		verbs: []verb{
 			{name: "list", operation: "listSigningKeys"},
 			{name: "rotate", operation: "rotateSigningKey", arguments: []string{"purpose"}, example: "doorward key rotate production"},
 			{name: "withdraw", operation: "withdrawSigningKey", asks: true},
 		},
+		local: []func() *cobra.Command{newKeyRekey},
 	},
 	{
 		name: "webhook", short: "Webhooks: the audit log, sent as it happens",

@@ -56,6 +56,9 @@ func (n *noun) command() *cobra.Command {
 		}
 		parent.AddCommand(t.command(name))
 	}
+	for _, local := range n.local {
+		cmd.AddCommand(local())
+	}
 	return cmd
 }
 

@@ -17,6 +17,7 @@ type Lease struct {
 	Name       string        // what the operator calls the node
 	Version    string        // of its binary
 	StaleLimit time.Duration // after which it refuses everything
+	Wrapping   int64         // of the sealing keys, that its key-encryption key opens
 	Every      time.Duration // how often it renews at least; 0 means 1 s
 }
 
@@ -73,10 +74,10 @@ func (t *Tail) renew(ctx context.Context, id string, lease *Lease) error {
 			return err
 		}
 		now := clock.UnixMicro()
-		_, err = tx.Exec(ctx, `INSERT INTO node (id, name, version, schema, stale_limit, every, seq, nonce, started_at, renewed_at)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9)
+		_, err = tx.Exec(ctx, `INSERT INTO node (id, name, version, schema, stale_limit, every, seq, nonce, started_at, renewed_at, wrapping)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9, $10)
 			ON CONFLICT (id) DO UPDATE SET seq = excluded.seq, nonce = excluded.nonce, renewed_at = excluded.renewed_at`,
-			id, lease.Name, lease.Version, sqldb.Schema(), lease.StaleLimit.Microseconds(), lease.Every.Microseconds(), at.seq, at.nonce, now)
+			id, lease.Name, lease.Version, sqldb.Schema(), lease.StaleLimit.Microseconds(), lease.Every.Microseconds(), at.seq, at.nonce, now, lease.Wrapping)
 		if err != nil {
 			return err
 		}
@@ -106,6 +107,7 @@ type Node struct {
 	Revision int64  // of the newest change that is in force there
 	Started  time.Time
 	Heard    time.Time // when it last renewed its lease
+	Wrapping int64     // of the sealing keys, that its key-encryption key opens
 	Silent   bool      // it should have renewed since: it is cut off, or ended without a word
 
 	// InForce says that nothing from before the revision asked for passes there:
@@ -171,7 +173,7 @@ func madeAt(ctx context.Context, tx *sqldb.Tx, revision int64) (time.Time, error
 // load reads the nodes. A position counts only if it is one of this feed: that
 // of a node which has not noticed yet that the database was restored is none.
 func (s *Spread) load(ctx context.Context, tx *sqldb.Tx, made, now time.Time) error {
-	rows, err := tx.Query(ctx, `SELECT n.id, n.name, n.version, n.stale_limit, n.every, n.seq, n.started_at, n.renewed_at, c.seq IS NOT NULL OR n.seq = 0
+	rows, err := tx.Query(ctx, `SELECT n.id, n.name, n.version, n.stale_limit, n.every, n.seq, n.started_at, n.renewed_at, n.wrapping, c.seq IS NOT NULL OR n.seq = 0
 		FROM node n LEFT JOIN change c ON c.seq = n.seq AND c.nonce = n.nonce ORDER BY n.name, n.started_at, n.id`)
 	if err != nil {
 		return err
@@ -181,7 +183,7 @@ func (s *Spread) load(ctx context.Context, tx *sqldb.Tx, made, now time.Time) er
 		var n Node
 		var limit, every, started, renewed int64
 		var known bool
-		if err := rows.Scan(&n.ID, &n.Name, &n.Version, &limit, &every, &n.Revision, &started, &renewed, &known); err != nil {
+		if err := rows.Scan(&n.ID, &n.Name, &n.Version, &limit, &every, &n.Revision, &started, &renewed, &n.Wrapping, &known); err != nil {
 			return err
 		}
 		n.Started, n.Heard = time.UnixMicro(started), time.UnixMicro(renewed)

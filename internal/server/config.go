@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"os"
 	"reflect"
 	"slices"
 	"strings"
@@ -24,6 +25,7 @@ import (
 	"github.com/doorward/doorward/internal/access"
 	"github.com/doorward/doorward/internal/jwt"
 	"github.com/doorward/doorward/internal/registry"
+	"github.com/doorward/doorward/internal/secret"
 )
 
 // Config is the configuration of a server. Every field but PublicURL and
@@ -73,10 +75,37 @@ type Config struct {
 	Console  io.Writer             `koanf:"-"` // shows mails that no mail server delivers, links and all; nil: they wait in the outbox
 }
 
-// KeyEncryptionKey says where the key that seals all others comes from: a file
-// that only its owner can read, or DOORWARD_KEY_ENCRYPTION_KEY.
+// KeyEncryptionKey says where the key that protects all others comes from: a file
+// that only its owner can read, a program that asks whatever holds it, or
+// DOORWARD_KEY_ENCRYPTION_KEY.
 type KeyEncryptionKey struct {
-	File string `koanf:"file"`
+	File    string   `koanf:"file"`
+	Command []string `koanf:"command"` // and its arguments
+}
+
+// Open reads the key, or returns the program. It is the one that wraps, not one
+// that is known to fit.
+func (k KeyEncryptionKey) Open() (*secret.KeyEncryptionKey, error) {
+	text := os.Getenv(environmentPrefix + "KEY_ENCRYPTION_KEY")
+	var key []byte
+	var err error
+	switch {
+	case k.File != "" && len(k.Command) > 0:
+		return nil, errors.New("key_encryption_key: give a file or a command, not both")
+	case len(k.Command) > 0:
+		return secret.NewKeyEncryptionCommand(k.Command), nil
+	case k.File != "":
+		key, err = secret.ReadKeyEncryptionKey(k.File)
+	case text != "":
+		key, err = secret.ParseKeyEncryptionKey(text)
+	default:
+		err = errors.New("no key-encryption key: name its file in key_encryption_key.file, or set DOORWARD_KEY_ENCRYPTION_KEY; make one with `openssl rand -hex 32`")
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer clear(key)
+	return secret.NewKeyEncryptionKey(key)
 }
 
 // TLS makes a listener speak TLS, with certificate files or by ACME.

@@ -122,14 +122,14 @@ func (e *examiner) database(ctx context.Context) {
 
 func (e *examiner) keys(ctx context.Context) {
 	const check = "keys"
-	key, err := e.config.KeyEncryptionKey.read()
+	kek, err := e.config.KeyEncryptionKey.Open()
 	if err != nil {
-		e.bad(check, err.Error(), "give the one that the installation was first started with")
+		e.bad(check, err.Error(), "give the one that the installation was last started with")
 		return
 	}
-	sealer, err := secret.NewSealer(key)
-	if err != nil {
-		e.bad(check, err.Error(), "give the one that the installation was first started with")
+	sealer := secret.NewEmptySealer()
+	if err := signingkey.ReloadSealer(ctx, e.db, kek, sealer); err != nil {
+		e.bad(check, err.Error(), "nothing can be signed until it is put right")
 		return
 	}
 	found, err := signingkey.Look(ctx, signingkey.Config{DB: e.db, Sealer: sealer, Now: e.now})

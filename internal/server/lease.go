@@ -11,7 +11,7 @@ import (
 
 // keepLease shows the other servers on the database that this one is there.
 func (s *Server) keepLease(ctx context.Context) {
-	lease := journal.Lease{Name: s.config.NodeName, Version: "unknown"}
+	lease := journal.Lease{Name: s.config.NodeName, Version: "unknown", Wrapping: s.wrapping}
 	if info, ok := debug.ReadBuildInfo(); ok {
 		lease.Version = info.Main.Version
 	}

@@ -11,7 +11,6 @@ import (
 	"log"
 	"log/slog"
 	"net/http"
-	"os"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -53,7 +52,9 @@ type Server struct {
 	chain    *journal.Verifier
 	mail     *mail.Outbox
 	mint     *secret.Mint
+	kek      *secret.KeyEncryptionKey
 	sealer   *secret.Sealer
+	wrapping int64 // of its sealing keys
 	keys     *signingkey.Ring
 	access   *access.Access
 	usage    *usage.Usage
@@ -171,19 +172,16 @@ func (s *Server) takeIn(ctx context.Context) error {
 }
 
 // openRegistry unlocks the database.
-func (s *Server) openRegistry(ctx context.Context) error {
-	kek, err := s.config.KeyEncryptionKey.read()
+func (s *Server) openRegistry(ctx context.Context) (err error) {
+	if s.kek, err = s.config.KeyEncryptionKey.Open(); err != nil {
+		return err
+	}
+	unlocked, err := signingkey.Unlock(ctx, s.db, s.kek, rand.Reader)
 	if err != nil {
 		return err
 	}
-	if s.sealer, err = secret.NewSealer(kek); err != nil {
-		return err
-	}
-	tagKey, err := signingkey.Unlock(ctx, s.db, s.sealer, rand.Reader)
-	if err != nil {
-		return err
-	}
-	if s.mint, err = secret.NewMint(tagKey); err != nil {
+	s.sealer, s.wrapping = unlocked.Sealer, unlocked.Wrapping
+	if s.mint, err = secret.NewMint(unlocked.TagKey); err != nil {
 		return err
 	}
 	deliver, err := s.config.deliver()
@@ -222,15 +220,12 @@ func (s *Server) OpenKeys(ctx context.Context) (err error) {
 	return err
 }
 
-// read returns the key from its file, or from the environment.
-func (k KeyEncryptionKey) read() ([]byte, error) {
-	if k.File != "" {
-		return secret.ReadKeyEncryptionKey(k.File)
+// reloadKeys learns of new sealing keys and signing keys.
+func (s *Server) reloadKeys(ctx context.Context) error {
+	if err := signingkey.ReloadSealer(ctx, s.db, s.kek, s.sealer); err != nil {
+		return err
 	}
-	if text := os.Getenv(environmentPrefix + "KEY_ENCRYPTION_KEY"); text != "" {
-		return secret.ParseKeyEncryptionKey(text)
-	}
-	return nil, errors.New("no key-encryption key: name its file in key_encryption_key.file, or set DOORWARD_KEY_ENCRYPTION_KEY; make one with `openssl rand -hex 32`")
+	return s.keys.Reload(ctx)
 }
 
 // putProducts makes the configuration's products the live ones.
@@ -246,7 +241,7 @@ func (s *Server) issuer() string { return s.config.PublicURL + s.config.IssuerPa
 func (s *Server) openEdges(ctx context.Context) (err error) {
 	s.usage = usage.New(usage.Config{DB: s.db, Now: s.now, Log: s.log})
 	s.access, err = access.New(ctx, access.Config{
-		Registry: s.registry, DB: s.db, Now: s.now, Log: s.log, Keys: s.keys.Public, ReloadKeys: s.keys.Reload, ReloadWatches: s.usage.ReloadWatches,
+		Registry: s.registry, DB: s.db, Now: s.now, Log: s.log, Keys: s.keys.Public, ReloadKeys: s.reloadKeys, ReloadWatches: s.usage.ReloadWatches,
 		Issuer: s.issuer(), Audience: s.config.PublicURL, Scope: s.config.Scope,
 		AccountParameter: s.config.AccountParameter, OrganisationParameter: s.config.OrganisationParameter, OrganisationHeader: s.config.OrganisationHeader,
 		StaleLimit: s.config.StaleLimit, MaxClients: s.config.MaxClients, MaxTokens: s.config.MaxTokens,

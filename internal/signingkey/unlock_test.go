@@ -25,7 +25,12 @@ import (
 
 func unlock(t testing.TB, db *sqldb.DB, seed byte) ([]byte, error) {
 	t.Helper()
-	return signingkey.Unlock(t.Context(), db, newSealer(t, seed), rand.Reader)
+	kek, err := secret.NewKeyEncryptionKey(bytes.Repeat([]byte{seed}, secret.KeySize))
+	if err != nil {
+		t.Fatal(err)
+	}
+	u, err := signingkey.Unlock(t.Context(), db, kek, rand.Reader)
+	return u.TagKey, err
 }
 
 func mustUnlock(t testing.TB, db *sqldb.DB) []byte {
@@ -53,8 +58,8 @@ func TestKEY08_wrongKeyStopsTheStart(t *testing.T) {
 		for name, start := range map[string]func() error{
 			"wrong key, unlock": func() error { _, err := unlock(t, db, 2); return err },
 			"wrong key, open":   func() error { _, err := signingkey.Open(t.Context(), wrong); return err },
-			"missing key":       func() error { _, err := secret.NewSealer(nil); return err },
-			"shorter key":       func() error { _, err := secret.NewSealer(make([]byte, 31)); return err },
+			"missing key":       func() error { _, err := secret.NewKeyEncryptionKey(nil); return err },
+			"shorter key":       func() error { _, err := secret.NewKeyEncryptionKey(make([]byte, 31)); return err },
 		} {
 			t.Run(name, func(t *testing.T) {
 				err := start()
@@ -88,6 +93,9 @@ func TestKEY08_alteredDatabaseIsRefused(t *testing.T) {
 		"check lost":               `UPDATE installation SET kek_check = NULL, secret_tag_key = NULL`,
 		"check lost, tag key kept": `UPDATE installation SET kek_check = NULL`,
 		"tag key lost":             `UPDATE installation SET secret_tag_key = NULL`,
+		"sealing key lost":         `DELETE FROM sealing_key`,
+		"sealing key changed":      `UPDATE sealing_key SET wrapped = (SELECT secret_tag_key FROM installation)`,
+		"sealing key renumbered":   `UPDATE sealing_key SET number = 2`,
 		"columns exchanged":        `UPDATE installation SET kek_check = secret_tag_key, secret_tag_key = kek_check`,
 		"private key lost":         `UPDATE signing_key SET private_key = '' WHERE purpose = 'sandbox' AND state = 'current'`,
 		"public key of another":    `UPDATE signing_key SET public_key = (SELECT public_key FROM signing_key WHERE purpose = 'production' AND state = 'next') WHERE purpose = 'sandbox' AND state = 'next'`,
