@@ -17,7 +17,7 @@ const (
 )
 
 // noPages are addresses that answer with something else than a page.
-var noPages = []string{"/{$}", "/o/{organisation}/audit/export"}
+var noPages = []string{"/start", "/a/{account}/clients/{client}/live/events", "/{$}", "/o/{organisation}/audit/export"}
 
 // fixtures are the pages and states that are looked at, by the router's pattern.
 func (p *product) fixtures(t *testing.T) map[string][]fixture {
@@ -42,9 +42,11 @@ func (p *product) fixtures(t *testing.T) map[string][]fixture {
 			{path: "/a/" + p.ProductionAccount + "/settings", status: 200, heading: "Settings", who: ada},
 		},
 		"/a/{account}": {
-			{path: account, status: 200, heading: "Sandbox", who: ada},
+			{path: account, status: 200, heading: "Sandbox", primary: "Create client", who: ada},
 			{path: "/a/" + p.ProductionAccount, status: 200, heading: "Production", who: ada},
 		},
+		"/a/{account}/start":                 {{path: account + "/start", status: 200, heading: "First steps", primary: "Create client and secret", who: ada}},
+		"/a/{account}/clients/{client}/live": {{path: client + "/live", status: 200, heading: "First call", who: ada}},
 		"/a/{account}/clients": {
 			{path: clients, status: 200, heading: "Clients", primary: "Create client", who: ada},
 			{path: clients + "?q=nothing&product=echo&state=disabled&ending=14", status: 200, heading: "Clients", primary: "Create client", who: ada},

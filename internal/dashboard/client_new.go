@@ -70,7 +70,7 @@ func (d *dashboard) createClient(x *exchange) error {
 	}
 	if err == nil {
 		if x.givesSecret() {
-			setup.Secret, setup.Expires = firstSecret, x.secretEnd(defaultSecretDays)
+			setup.Secret, setup.Expires = firstSecret, x.secretEnd()
 		}
 		err = x.setUp(setup)
 	}

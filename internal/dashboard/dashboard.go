@@ -45,8 +45,18 @@ type Config struct {
 	Log  *slog.Logger     // nil = none
 }
 
-// New returns the Dashboard. It is safe for concurrent use.
-func New(c Config) http.Handler {
+// Dashboard answers requests. It is safe for concurrent use.
+type Dashboard struct {
+	http.Handler
+	streams *streams
+}
+
+// EndStreams ends the answers that would go on by themselves, before a server
+// stops: others are short, and may finish.
+func (d *Dashboard) EndStreams() { d.streams.end() }
+
+// New returns the Dashboard.
+func New(c Config) *Dashboard {
 	if c.Name == "" {
 		c.Name = "Doorward"
 	}
@@ -62,8 +72,8 @@ func New(c Config) http.Handler {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	d := &dashboard{Config: c, assets: loadAssets(), https: strings.HasPrefix(c.URL, "https://"), exports: make(chan struct{}, maxExports)}
-	return protect(d.https, d.sameOrigin(d.mux()))
+	d := &dashboard{Config: c, assets: loadAssets(), https: strings.HasPrefix(c.URL, "https://"), exports: make(chan struct{}, maxExports), streams: newStreams()}
+	return &Dashboard{protect(d.https, d.sameOrigin(d.mux())), d.streams}
 }
 
 type dashboard struct {
@@ -72,4 +82,5 @@ type dashboard struct {
 	assets  assets
 	https   bool
 	exports chan struct{} // that run
+	streams *streams
 }

@@ -67,14 +67,15 @@ func (s *seeded) Read(p []byte) (int, error) {
 // account and a member of each role, and organisation B.
 type site struct {
 	http.Handler
-	db       *sqldb.DB
-	registry *registry.Registry
-	people   *signin.People
-	outbox   *mail.Outbox
-	usage    *usage.Usage
-	clock    *clock
-	chain    journal.ChainState
-	system   actor.Actor // in organisation A
+	dashboard *dashboard.Dashboard
+	db        *sqldb.DB
+	registry  *registry.Registry
+	people    *signin.People
+	outbox    *mail.Outbox
+	usage     *usage.Usage
+	clock     *clock
+	chain     journal.ChainState
+	system    actor.Actor // in organisation A
 
 	organisation, other            id.Organisation
 	sandbox, production, elsewhere id.Account // the last of organisation B
@@ -106,10 +107,11 @@ func newSite(t testing.TB) *site {
 	s.registry = registry.New(registry.Config{DB: s.db, Now: s.clock.Now, Rand: random, Mint: mint, Sealer: sealer, Mail: s.outbox, IssuerPath: "/auth/open"})
 	s.people = signin.New(signin.Config{DB: s.db, Registry: s.registry, Mail: s.outbox, Sealer: sealer, Issuer: "dashboard.example", Now: s.clock.Now, Rand: random, Log: quiet})
 	s.usage = usage.New(usage.Config{DB: s.db, Now: s.clock.Now, Log: quiet})
-	s.Handler = dashboard.New(dashboard.Config{
+	s.dashboard = dashboard.New(dashboard.Config{
 		URL: base, Chain: func() journal.ChainState { return s.chain }, Registry: s.registry, People: s.people, Usage: s.usage, Now: s.clock.Now, Rand: random,
 		APIURL: "https://api.example", TokenURL: "https://api.example/auth/open/connect/token", AccountParameter: "signicat-accountId",
 	})
+	s.Handler = s.dashboard
 	s.fill(t)
 	return s
 }

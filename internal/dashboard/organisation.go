@@ -90,11 +90,3 @@ func (d *dashboard) createAccount(x *exchange) error {
 	}
 	return x.done(path, "Account "+form.Name+" is created.", nil)
 }
-
-// account is the home of an account.
-func (d *dashboard) account(x *exchange) error {
-	return x.show(http.StatusOK, view.AccountPage(x.page(x.account.Name), view.Account{
-		Name: x.account.Name, Path: x.here(), ID: string(x.account.ID), Environment: string(x.account.ID.Environment()),
-		Suspended: x.account.State == registry.Suspended, CreatedAt: x.account.CreatedAt,
-	}))
-}

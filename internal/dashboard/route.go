@@ -122,6 +122,9 @@ func (d *dashboard) routes() []route {
 // clientRoutes are those of API clients.
 func (d *dashboard) clientRoutes() []route {
 	return []route{
+		{method: "GET", pattern: "/start", handle: d.start},
+		{method: "GET", pattern: "/a/{account}/start", handle: d.firstSteps, needs: actor.ClientRead},
+		{method: "POST", pattern: "/a/{account}/start", handle: d.beginFirstSteps, needs: actor.ClientWrite},
 		{method: "GET", pattern: "/a/{account}/clients", handle: d.clients, needs: actor.ClientRead},
 		{method: "GET", pattern: "/a/{account}/clients/new", handle: d.newClient, needs: actor.ClientRead},
 		{method: "POST", pattern: "/a/{account}/clients/new", handle: d.createClient, needs: actor.ClientWrite},
@@ -133,6 +136,8 @@ func (d *dashboard) clientRoutes() []route {
 		{method: "GET", pattern: "/a/{account}/clients/{client}/secrets", handle: d.secrets, needs: actor.ClientRead},
 		{method: "GET", pattern: "/a/{account}/clients/{client}/secrets/new", handle: d.newSecret, needs: actor.ClientRead},
 		{method: "POST", pattern: "/a/{account}/clients/{client}/secrets/new", handle: d.addSecret, needs: actor.SecretWrite},
+		{method: "GET", pattern: "/a/{account}/clients/{client}/live", handle: d.live, needs: actor.CallRead},
+		{method: "GET", pattern: "/a/{account}/clients/{client}/live/events", handle: d.liveEvents, needs: actor.CallRead},
 		{method: "GET", pattern: "/a/{account}/clients/{client}/permissions", handle: d.permissions, needs: actor.ClientRead},
 		{method: "POST", pattern: "/a/{account}/clients/{client}/permissions", handle: d.changePermissions, needs: actor.PermissionWrite},
 		{method: "GET", pattern: "/a/{account}/clients/{client}/permissions/review", handle: d.reviewPermissions, needs: actor.ClientRead},

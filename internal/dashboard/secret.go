@@ -72,10 +72,10 @@ func (x *exchange) secretRow(s *registry.Secret) view.SecretRow {
 	return row
 }
 
-// secretEnd is the end of the day so many days from now, as far as the person
-// may choose it.
-func (x *exchange) secretEnd(days int) time.Time {
-	end := x.d.Now().UTC().Truncate(day).Add(time.Duration(days+1)*day - time.Second)
+// secretEnd is when a new secret ends unless the person chooses another day: at
+// the end of a day, as far ahead as they may choose.
+func (x *exchange) secretEnd() time.Time {
+	end := x.d.Now().UTC().Truncate(day).Add((defaultSecretDays+1)*day - time.Second)
 	if latest := x.d.Now().Add(registry.UnverifiedSecretLifetime); !x.by.Verified() && end.After(latest) {
 		return latest.Truncate(time.Second)
 	}
@@ -83,7 +83,7 @@ func (x *exchange) secretEnd(days int) time.Time {
 }
 
 func (d *dashboard) newSecret(x *exchange) error {
-	return x.showNewSecret(http.StatusOK, view.NewSecretForm{Ends: dateOf(x.secretEnd(defaultSecretDays))})
+	return x.showNewSecret(http.StatusOK, view.NewSecretForm{Ends: dateOf(x.secretEnd())})
 }
 
 func (x *exchange) showNewSecret(status int, form view.NewSecretForm) (err error) {
@@ -167,9 +167,14 @@ func (x *exchange) reveal(title string, s revealed) error {
 	if err != nil {
 		return err
 	}
+	line, err := x.liveLine()
+	if err != nil {
+		return err
+	}
 	p := x.page(title, x.client.Name)
 	p.Width = "middle"
 	return x.show(http.StatusOK, view.RevealPage(p, view.Reveal{
+		Live:   line,
 		Client: x.client.Name, ClientID: string(x.client.ID), Path: x.clientPath(), SecretID: string(s.id), Name: s.name, Value: s.value.Reveal(),
 		Expires: s.expires, File: envName(string(x.client.ID)), Script: snippets[0].Text, Method: call.Method, CallPath: call.Path,
 	}))
@@ -208,7 +213,7 @@ var overlaps = []struct {
 }
 
 func (d *dashboard) newRotation(x *exchange) error {
-	return x.showRotation(http.StatusOK, view.RotateForm{Ends: dateOf(x.secretEnd(defaultSecretDays)), Overlap: "7d"})
+	return x.showRotation(http.StatusOK, view.RotateForm{Ends: dateOf(x.secretEnd()), Overlap: "7d"})
 }
 
 // oldSecret is the one that the address names.

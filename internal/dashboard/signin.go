@@ -118,7 +118,7 @@ func (d *dashboard) signUp(x *exchange) error {
 	if err := x.begin(&up.SignedIn); err != nil {
 		return err
 	}
-	return x.redirect("/a/" + string(up.Account))
+	return x.redirect("/a/" + string(up.Account) + "/start")
 }
 
 // signOut works for those whose session has ended already, too.

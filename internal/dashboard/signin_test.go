@@ -21,7 +21,7 @@ func TestSigningUpLeadsIntoASandbox(t *testing.T) {
 		t.Fatalf("status %d to %q: %s", a.status, to, a.text())
 	}
 	home := v.follow(a)
-	home.wants(t, http.StatusOK, "Sandbox", "nothing in it has real effects")
+	home.wants(t, http.StatusOK, "First steps", "Create client and secret")
 	if !strings.Contains(home.body, "Hopper &amp; Co") || !strings.Contains(home.body, `data-environment="sandbox"`) {
 		t.Error("the page does not say where it is")
 	}

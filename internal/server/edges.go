@@ -53,7 +53,7 @@ func (s *Server) newGateway(helpURL string, accessLog io.Writer) (*gateway.Gatew
 	})
 }
 
-func (s *Server) newDashboard() http.Handler {
+func (s *Server) newDashboard() *dashboard.Dashboard {
 	return dashboard.New(dashboard.Config{
 		Name: "Doorward", URL: s.config.DashboardURL, Registry: s.registry, People: s.people, Usage: s.usage,
 		APIURL: s.config.PublicURL, TokenURL: s.issuer() + "/connect/token", AccountParameter: s.config.AccountParameter,

@@ -122,6 +122,7 @@ func (s *Server) shutdown(ctx context.Context, l Listeners, servers []*http.Serv
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.config.GraceTime)
 	defer cancel()
 	s.traffic.stopping.Store(true)
+	s.endStreams()
 	for _, listener := range l.all()[:len(servers)-1] {
 		_ = listener.Close()
 	}

@@ -65,6 +65,7 @@ type Server struct {
 	api        http.Handler
 	management http.Handler
 	dashboard  http.Handler
+	endStreams func() // of the Dashboard, before it stops
 	metrics    *prometheus.Registry
 	ready      atomic.Bool
 	traffic    traffic
@@ -266,7 +267,9 @@ func (s *Server) openEdges(ctx context.Context) (err error) {
 		return err
 	}
 	s.onClose(func() error { products.Close(); return nil })
-	s.dashboard = s.unlessHeld(behindProxies(s.config.TrustedProxies, s.newDashboard()))
+	pages := s.newDashboard()
+	s.endStreams = pages.EndStreams
+	s.dashboard = s.unlessHeld(behindProxies(s.config.TrustedProxies, pages))
 	s.api = behindProxies(s.config.TrustedProxies, apiDomain(tokens, products))
 	operators := products.Serving(map[string]gateway.Local{registry.ManagementKey: s.managementAPI.Serving(true)})
 	s.management = behindProxies(s.config.TrustedProxies, apiDomain(tokens, onlyManagement(operators, helpURL)))

@@ -9,7 +9,7 @@ for (const part of document.querySelectorAll("[data-live]")) {
 		waiting = true;
 		const before = part.querySelector("[data-said]")?.textContent;
 		try {
-			await fragment(location.href, part.id);
+			await fragment(part.dataset.from || location.href, part.id);
 			const said = part.querySelector("[data-said]")?.textContent;
 			if (said && said !== before) announce(said);
 		} catch {} // the stream tells when the server is back
