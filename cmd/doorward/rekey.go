@@ -34,7 +34,7 @@ func newKeyRekey() *cobra.Command {
 
 A step that broke off, in whatever way, is repeated. Keep the old key as long as you
 keep backups from before step 3.`,
-		Example: "  doorward key rekey --config doorward.yaml --new-command '/usr/lib/doorward/kek-pkcs11 --config /etc/doorward/hsm.json'",
+		Example: "  doorward key rekey --config doorward.yaml --new-command '/usr/local/bin/our-hsm --config /etc/our-hsm.json'",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			next.Command = strings.Fields(command)
 			if given := next.File != "" || len(next.Command) > 0; given == finish {
