@@ -35,8 +35,12 @@ func (p *product) fixtures(t *testing.T) map[string][]fixture {
 			{path: organisation, status: 200, heading: "Sample organisation", who: ada},
 		},
 		"/o/{organisation}/accounts/new": {{path: organisation + "/accounts/new", status: 200, heading: "Create account", who: ada}},
-		"/o/{organisation}/roles":        {{path: organisation + "/roles", status: 200, heading: "Roles", who: ada}},
-		"/o/{organisation}/settings":     {{path: organisation + "/settings", status: 200, heading: "Settings", who: ada}},
+		"/o/{organisation}/requests": {
+			{path: organisation + "/requests", status: 200, heading: "Requests", who: ada},
+			{path: organisation + "/requests?all=1", status: 200, heading: "Requests", who: ada},
+		},
+		"/o/{organisation}/roles":    {{path: organisation + "/roles", status: 200, heading: "Roles", who: ada}},
+		"/o/{organisation}/settings": {{path: organisation + "/settings", status: 200, heading: "Settings", who: ada}},
 		"/a/{account}/settings": {
 			{path: account + "/settings", status: 200, heading: "Settings", primary: "Save name", who: ada},
 			{path: "/a/" + p.ProductionAccount + "/settings", status: 200, heading: "Settings", who: ada},

@@ -248,6 +248,7 @@ var (
 		{"Accounts", "", "layers", "h"},
 		{"Team", "/team", "users", "t"},
 		{"Roles", "/roles", "shield-check", "r"},
+		{"Requests", "/requests", "git-pull-request", "q"},
 		{"Audit log", "/audit", "scroll-text", "a"},
 		{"Settings", "/settings", "settings", "s"},
 	}

@@ -22,6 +22,9 @@ GET  /o/{organisation}/audit          P F F F P F
 GET  /o/{organisation}/audit/export   - F F F - F
 GET  /o/{organisation}/audit/{record} - F F F - F
 GET  /o/{organisation}/roles         - - - - - -
+GET  /o/{organisation}/requests                   P P P - - -
+POST /o/{organisation}/requests/{request}/approve D D D F F F
+POST /o/{organisation}/requests/{request}/decline D D D D F F
 GET  /o/{organisation}/settings      P - - - - -
 POST /o/{organisation}/settings      D F F F F F
 GET  /o/{organisation}/delete        P - - - - -
@@ -177,6 +180,10 @@ func (s *site) fresh(t *testing.T, pattern string) func(string) string {
 	}
 	key, first, value, err := s.registry.SetUpClient(t.Context(), s.system, registry.Setup{NewClient: registry.NewClient{Account: s.sandbox, Name: "client " + s.random()}, Secret: "ci"})
 	must(t, err)
+	if strings.Contains(pattern, "{request}") {
+		request := s.requested(t, key)
+		return func(pattern string) string { return s.at(strings.ReplaceAll(pattern, "{request}", string(request))) }
+	}
 	return func(pattern string) string {
 		return s.at(strings.NewReplacer("{client}", string(key), "{secret}", string(first), "{value}", value.Reveal()).Replace(pattern))
 	}

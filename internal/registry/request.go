@@ -297,3 +297,37 @@ func (r *Registry) Request(ctx context.Context, by actor.Actor, key id.Request) 
 	})
 	return q, err
 }
+
+// Approvable says which of the requests that wait the actor could approve by
+// their abilities: what each edit needs, and not one's own. Whether the change is
+// still possible shows when it is made.
+func (r *Registry) Approvable(ctx context.Context, by actor.Actor, requests []Request) (approvable map[id.Request]bool, err error) {
+	err = r.DB.View(ctx, func(tx *sqldb.Tx) error {
+		c := &change{Registry: r, tx: tx, by: by}
+		approvable = map[id.Request]bool{}
+		for i := range requests {
+			q := &requests[i]
+			if by.Person() == "" || by.Person() == q.RequestedBy || q.StateAt(r.Now()) != RequestPending {
+				continue
+			}
+			if approvable[q.ID], err = c.mayMakeAll(ctx, q); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return approvable, err
+}
+
+func (c *change) mayMakeAll(ctx context.Context, q *Request) (bool, error) {
+	for _, edit := range q.Edits {
+		a, err := c.askOf(ctx, edit)
+		if err != nil && fault.KindOf(err) != fault.NotFound { // what is gone can still be declined
+			return false, err
+		}
+		if c.may(a.ability, a.account) != nil {
+			return false, nil
+		}
+	}
+	return true, nil
+}
