@@ -93,6 +93,23 @@ func (d *dashboard) overview(x *exchange) error {
 	return x.show(http.StatusOK, view.ClientOverviewPage(p, page))
 }
 
+// postman is the quick start as a collection for Postman, without a secret.
+func (d *dashboard) postman(x *exchange) error {
+	call, err := x.exampleCall()
+	if err != nil {
+		return err
+	}
+	collection, err := snippet.Postman(call)
+	if err != nil {
+		return err
+	}
+	h := x.w.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set("Content-Disposition", `attachment; filename="`+string(x.client.ID)+`.postman_collection.json"`)
+	_, err = x.w.Write(collection)
+	return err
+}
+
 // quickStart is a call that the client may make, in the language that the
 // person chose last.
 func (x *exchange) quickStart() (q view.QuickStart, err error) {
@@ -114,7 +131,7 @@ func (x *exchange) quickStart() (q view.QuickStart, err error) {
 		}
 	}
 	q.Text, q.File, q.Install, q.Run, q.Name = chosen.Text, chosen.File, chosen.Install, chosen.Run, chosen.Name
-	q.Method, q.Path = call.Method, call.Path
+	q.Method, q.Path, q.Postman = call.Method, call.Path, x.clientPath()+"/postman"
 	return q, nil
 }
 

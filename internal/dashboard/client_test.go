@@ -1,6 +1,7 @@
 package dashboard_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"regexp"
@@ -309,5 +310,27 @@ func TestAReloadOfAFormWithoutItsKeyIsJustAnotherForm(t *testing.T) {
 	path := s.at("/a/{account}/clients/{client}/secrets/new")
 	for range 2 {
 		v.post(path, "name", "again").wants(t, http.StatusOK, "Secret again is added")
+	}
+}
+
+func TestTheQuickStartIsThereForPostman(t *testing.T) {
+	s := newSite(t)
+	v := s.as(t, emailOf(actor.Developer))
+	path := s.at("/a/{account}/clients/{client}/postman")
+	if overview := v.get(s.at("/a/{account}/clients/{client}")); !strings.Contains(overview.body, `href="`+path+`"`) {
+		t.Error("the overview has no link to it")
+	}
+	a := v.get(path)
+	var collection struct {
+		Item []struct{ Name string }
+	}
+	if err := json.Unmarshal([]byte(a.body), &collection); err != nil || len(collection.Item) != 2 {
+		t.Fatalf("status %d, %v: %s", a.status, err, a.body)
+	}
+	if got := a.header.Get("Content-Disposition"); !strings.Contains(got, string(s.client)+".postman_collection.json") {
+		t.Errorf("file = %q", got)
+	}
+	if !strings.Contains(a.body, string(s.client)) || strings.Contains(a.body, s.value) {
+		t.Error("the collection is another client's, or holds a secret")
 	}
 }

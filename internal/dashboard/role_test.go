@@ -44,6 +44,7 @@ GET  /a/{account}/clients/new                                P P - P - -
 POST /a/{account}/clients/new                                D D F D F F
 GET  /a/{account}/clients/{client}                           - - - - - -
 POST /a/{account}/clients/{client}/state                     D D F D F F
+GET  /a/{account}/clients/{client}/postman                   - - - - - -
 GET  /a/{account}/clients/{client}/disable                   P P - P - -
 GET  /a/{account}/clients/{client}/delete                    P P - P - -
 POST /a/{account}/clients/{client}/delete                    D D F D F F

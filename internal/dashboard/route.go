@@ -133,6 +133,7 @@ func (d *dashboard) clientRoutes() []route {
 		{method: "POST", pattern: "/a/{account}/clients/new", handle: d.createClient, needs: actor.ClientWrite},
 		{method: "GET", pattern: "/a/{account}/clients/{client}", handle: d.overview, needs: actor.ClientRead},
 		{method: "POST", pattern: "/a/{account}/clients/{client}/state", handle: d.setClientState, needs: actor.ClientDisable},
+		{method: "GET", pattern: "/a/{account}/clients/{client}/postman", handle: d.postman, needs: actor.ClientRead},
 		{method: "GET", pattern: "/a/{account}/clients/{client}/disable", handle: d.confirmDisable, needs: actor.ClientRead},
 		{method: "GET", pattern: "/a/{account}/clients/{client}/delete", handle: d.confirmDelete, needs: actor.ClientRead},
 		{method: "POST", pattern: "/a/{account}/clients/{client}/delete", handle: d.deleteClient, needs: actor.ClientWrite},
