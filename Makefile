@@ -18,7 +18,7 @@ RACE := -race $(NO_RACE:%=-gcflags=%=-race=false)
 TYPESCRIPT := clients/typescript
 TYPESCRIPT_API := internal/api/testdata/typescript
 
-.PHONY: help build test test-typescript e2e e2e-full fuzz check format vet lint generated floors mutants check-mutants faults faults-short vuln vuln-public bench bench-clients generate clean
+.PHONY: help build test test-typescript e2e e2e-full screenshots fuzz check format vet lint generated floors mutants check-mutants faults faults-short vuln vuln-public bench bench-clients generate clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,6 +51,9 @@ faults-short: ## kill, fill, break and overload the platform, for three minutes
 
 faults: ## the same at length: 500 kills, overload for a minute
 	scripts/faults all
+
+screenshots: ## draw twelve pages of the Dashboard for docs/screenshots
+	scripts/screenshots
 
 fuzz: ## fuzz each target for 30 s, and a million mutated tokens
 	scripts/fuzz 30s
