@@ -14,8 +14,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
-	"reflect"
-	"strings"
 
 	"github.com/doorward/doorward/internal/access"
 	"github.com/doorward/doorward/internal/actor"
@@ -39,8 +37,7 @@ type Config struct {
 // API answers calls of the management API. It is safe for concurrent use.
 type API struct {
 	Config
-	contract   *contract
-	operations map[string]serve // by method and path of the contract
+	contract *contract
 }
 
 // serve is a method of the generated wrapper.
@@ -52,16 +49,12 @@ func New(config Config) (*API, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the contract of the management API: %w", err)
 	}
-	a := &API{Config: config, contract: c, operations: map[string]serve{}}
-	wrapper := reflect.TypeFor[*ServerInterfaceWrapper]()
-	for name, o := range c.operations {
-		method, ok := wrapper.MethodByName(strings.ToUpper(o.ID[:1]) + o.ID[1:])
-		if !ok {
+	for _, o := range c.operations {
+		if operations[o.ID] == nil {
 			return nil, fmt.Errorf("operation %s of the contract has no code: run make generate", o.ID)
 		}
-		a.operations[name] = method.Func.Interface().(serve) //nolint:forcetypeassert // all of them have this one shape
 	}
-	return a, nil
+	return &API{Config: config, contract: c}, nil
 }
 
 // Serving answers calls that the gateway has allowed. operators says whether
@@ -108,7 +101,7 @@ func (c *call) serve(w http.ResponseWriter, d *access.Decision) error {
 	strict := NewStrictHandlerWithOptions(c, []StrictMiddlewareFunc{c.strictly}, StrictHTTPServerOptions{RequestErrorHandlerFunc: c.refuse, ResponseErrorHandlerFunc: c.fail})
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
-	c.operations[name](&ServerInterfaceWrapper{Handler: strict, ErrorHandlerFunc: c.refuse}, w, c.request)
+	operations[operation.ID](&ServerInterfaceWrapper{Handler: strict, ErrorHandlerFunc: c.refuse}, w, c.request)
 	return c.failure
 }
 

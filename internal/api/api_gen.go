@@ -3803,130 +3803,81 @@ func (e *TooManyValuesForParamError) Error() string {
 	return fmt.Sprintf("Expected one value for %s, got %d", e.ParamName, e.Count)
 }
 
-// Handler creates http.Handler with routing matching OpenAPI spec.
-func Handler(si ServerInterface) http.Handler {
-	return HandlerWithOptions(si, StdHTTPServerOptions{})
-}
-
-// ServeMux is an abstraction of [http.ServeMux].
-type ServeMux interface {
-	HandleFunc(pattern string, handler func(http.ResponseWriter, *http.Request))
-	http.Handler
-}
-
-type StdHTTPServerOptions struct {
-	BaseURL          string
-	BaseRouter       ServeMux
-	Middlewares      []MiddlewareFunc
-	ErrorHandlerFunc func(w http.ResponseWriter, r *http.Request, err error)
-}
-
-// HandlerFromMux creates http.Handler with routing matching OpenAPI spec based on the provided mux.
-func HandlerFromMux(si ServerInterface, m ServeMux) http.Handler {
-	return HandlerWithOptions(si, StdHTTPServerOptions{
-		BaseRouter: m,
-	})
-}
-
-func HandlerFromMuxWithBaseURL(si ServerInterface, m ServeMux, baseURL string) http.Handler {
-	return HandlerWithOptions(si, StdHTTPServerOptions{
-		BaseURL:    baseURL,
-		BaseRouter: m,
-	})
-}
-
-// HandlerWithOptions creates http.Handler with additional options
-func HandlerWithOptions(si ServerInterface, options StdHTTPServerOptions) http.Handler {
-	m := options.BaseRouter
-
-	if m == nil {
-		m = http.NewServeMux()
-	}
-	if options.ErrorHandlerFunc == nil {
-		options.ErrorHandlerFunc = func(w http.ResponseWriter, r *http.Request, err error) {
-			http.Error(w, err.Error(), http.StatusBadRequest)
-		}
-	}
-
-	wrapper := ServerInterfaceWrapper{
-		Handler:            si,
-		HandlerMiddlewares: options.Middlewares,
-		ErrorHandlerFunc:   options.ErrorHandlerFunc,
-	}
-
-	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/openapi.json", wrapper.GetContract)
-	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/organisations", wrapper.ListOrganisations)
-	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/organisations", wrapper.CreateOrganisation)
-	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/organisations/{organisation_id}", wrapper.GetOrganisation)
-	m.HandleFunc(http.MethodPatch+" "+options.BaseURL+"/organisations/{organisation_id}", wrapper.UpdateOrganisation)
-	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/organisations/{organisation_id}/suspend", wrapper.SuspendOrganisation)
-	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/organisations/{organisation_id}/activate", wrapper.ActivateOrganisation)
-	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/members", wrapper.ListMembers)
-	m.HandleFunc(http.MethodDelete+" "+options.BaseURL+"/members/{person_id}", wrapper.RemoveMember)
-	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/members/{person_id}", wrapper.GetMember)
-	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/members/{person_id}", wrapper.ChangeMemberRoles)
-	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/invitations", wrapper.ListInvitations)
-	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/invitations", wrapper.CreateInvitation)
-	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/invitations/{invitation_id}/resend", wrapper.ResendInvitation)
-	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/invitations/{invitation_id}/revoke", wrapper.RevokeInvitation)
-	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/roles", wrapper.ListRoles)
-	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/accounts", wrapper.ListAccounts)
-	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/accounts", wrapper.CreateAccount)
-	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/accounts/{account_id}", wrapper.GetAccount)
-	m.HandleFunc(http.MethodPatch+" "+options.BaseURL+"/accounts/{account_id}", wrapper.UpdateAccount)
-	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/accounts/{account_id}/suspend", wrapper.SuspendAccount)
-	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/accounts/{account_id}/activate", wrapper.ActivateAccount)
-	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/products", wrapper.ListProducts)
-	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/products/{product}", wrapper.GetProduct)
-	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/products/{product}", wrapper.PutProduct)
-	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/products/{product}/versions", wrapper.ListProductVersions)
-	m.HandleFunc(http.MethodDelete+" "+options.BaseURL+"/products/{product}/routes", wrapper.DeleteRoute)
-	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/products/{product}/routes", wrapper.GetRoutes)
-	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/products/{product}/routes", wrapper.PutRoute)
-	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/permissions", wrapper.ListPermissions)
-	m.HandleFunc(http.MethodDelete+" "+options.BaseURL+"/permissions/{permission}", wrapper.DeletePermission)
-	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/permissions/{permission}", wrapper.GetPermission)
-	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/permissions/{permission}", wrapper.PutPermission)
-	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/product-grants", wrapper.ListProductGrants)
-	m.HandleFunc(http.MethodDelete+" "+options.BaseURL+"/organisations/{organisation_id}/product-grants/{product}/{environment}", wrapper.WithdrawProduct)
-	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/organisations/{organisation_id}/product-grants/{product}/{environment}", wrapper.GrantProduct)
-	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/clients", wrapper.ListClients)
-	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/clients", wrapper.CreateClient)
-	m.HandleFunc(http.MethodDelete+" "+options.BaseURL+"/clients/{client_id}", wrapper.DeleteClient)
-	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/clients/{client_id}", wrapper.GetClient)
-	m.HandleFunc(http.MethodPatch+" "+options.BaseURL+"/clients/{client_id}", wrapper.UpdateClient)
-	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/clients/{client_id}/enable", wrapper.EnableClient)
-	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/clients/{client_id}/disable", wrapper.DisableClient)
-	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/clients/{client_id}/permissions", wrapper.GetClientPermissions)
-	m.HandleFunc(http.MethodPatch+" "+options.BaseURL+"/clients/{client_id}/permissions", wrapper.ChangeClientPermissions)
-	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/clients/{client_id}/explanation", wrapper.ExplainCall)
-	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/clients/{client_id}/secrets", wrapper.ListSecrets)
-	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/clients/{client_id}/secrets", wrapper.CreateSecret)
-	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/clients/{client_id}/secrets/{secret_id}", wrapper.GetSecret)
-	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/clients/{client_id}/secrets/{secret_id}/descendants", wrapper.GetSecretDescendants)
-	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/clients/{client_id}/secrets/{secret_id}/rotate", wrapper.RotateSecret)
-	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/clients/{client_id}/secrets/{secret_id}/disable", wrapper.DisableSecret)
-	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/clients/{client_id}/secrets/{secret_id}/enable", wrapper.EnableSecret)
-	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/clients/{client_id}/secrets/{secret_id}/revoke", wrapper.RevokeSecret)
-	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/signing-keys", wrapper.ListSigningKeys)
-	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/signing-keys/rotate", wrapper.RotateSigningKey)
-	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/signing-keys/{kid}/withdraw", wrapper.WithdrawSigningKey)
-	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/audit-records", wrapper.ListAuditRecords)
-	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/webhooks", wrapper.ListWebhooks)
-	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/webhooks", wrapper.CreateWebhook)
-	m.HandleFunc(http.MethodDelete+" "+options.BaseURL+"/webhooks/{webhook_id}", wrapper.DeleteWebhook)
-	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/webhooks/{webhook_id}", wrapper.GetWebhook)
-	m.HandleFunc(http.MethodPatch+" "+options.BaseURL+"/webhooks/{webhook_id}", wrapper.UpdateWebhook)
-	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/webhooks/{webhook_id}/enable", wrapper.EnableWebhook)
-	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/webhooks/{webhook_id}/disable", wrapper.DisableWebhook)
-	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/webhooks/{webhook_id}/test", wrapper.TestWebhook)
-	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/webhooks/{webhook_id}/replace-secret", wrapper.ReplaceWebhookSecret)
-	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/nodes", wrapper.ListNodes)
-	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/declaration", wrapper.ExportDeclaration)
-	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/declaration/plan", wrapper.PlanDeclaration)
-	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/declaration/apply", wrapper.ApplyDeclaration)
-
-	return m
+// operations are the methods that answer the operations of the contract, by
+// their operationId. A table, because a method found by its name at run time
+// makes the linker keep each exported method of the whole program.
+var operations = map[string]serve{
+	"getContract":             (*ServerInterfaceWrapper).GetContract,
+	"listOrganisations":       (*ServerInterfaceWrapper).ListOrganisations,
+	"createOrganisation":      (*ServerInterfaceWrapper).CreateOrganisation,
+	"getOrganisation":         (*ServerInterfaceWrapper).GetOrganisation,
+	"updateOrganisation":      (*ServerInterfaceWrapper).UpdateOrganisation,
+	"suspendOrganisation":     (*ServerInterfaceWrapper).SuspendOrganisation,
+	"activateOrganisation":    (*ServerInterfaceWrapper).ActivateOrganisation,
+	"listMembers":             (*ServerInterfaceWrapper).ListMembers,
+	"removeMember":            (*ServerInterfaceWrapper).RemoveMember,
+	"getMember":               (*ServerInterfaceWrapper).GetMember,
+	"changeMemberRoles":       (*ServerInterfaceWrapper).ChangeMemberRoles,
+	"listInvitations":         (*ServerInterfaceWrapper).ListInvitations,
+	"createInvitation":        (*ServerInterfaceWrapper).CreateInvitation,
+	"resendInvitation":        (*ServerInterfaceWrapper).ResendInvitation,
+	"revokeInvitation":        (*ServerInterfaceWrapper).RevokeInvitation,
+	"listRoles":               (*ServerInterfaceWrapper).ListRoles,
+	"listAccounts":            (*ServerInterfaceWrapper).ListAccounts,
+	"createAccount":           (*ServerInterfaceWrapper).CreateAccount,
+	"getAccount":              (*ServerInterfaceWrapper).GetAccount,
+	"updateAccount":           (*ServerInterfaceWrapper).UpdateAccount,
+	"suspendAccount":          (*ServerInterfaceWrapper).SuspendAccount,
+	"activateAccount":         (*ServerInterfaceWrapper).ActivateAccount,
+	"listProducts":            (*ServerInterfaceWrapper).ListProducts,
+	"getProduct":              (*ServerInterfaceWrapper).GetProduct,
+	"putProduct":              (*ServerInterfaceWrapper).PutProduct,
+	"listProductVersions":     (*ServerInterfaceWrapper).ListProductVersions,
+	"deleteRoute":             (*ServerInterfaceWrapper).DeleteRoute,
+	"getRoutes":               (*ServerInterfaceWrapper).GetRoutes,
+	"putRoute":                (*ServerInterfaceWrapper).PutRoute,
+	"listPermissions":         (*ServerInterfaceWrapper).ListPermissions,
+	"deletePermission":        (*ServerInterfaceWrapper).DeletePermission,
+	"getPermission":           (*ServerInterfaceWrapper).GetPermission,
+	"putPermission":           (*ServerInterfaceWrapper).PutPermission,
+	"listProductGrants":       (*ServerInterfaceWrapper).ListProductGrants,
+	"withdrawProduct":         (*ServerInterfaceWrapper).WithdrawProduct,
+	"grantProduct":            (*ServerInterfaceWrapper).GrantProduct,
+	"listClients":             (*ServerInterfaceWrapper).ListClients,
+	"createClient":            (*ServerInterfaceWrapper).CreateClient,
+	"deleteClient":            (*ServerInterfaceWrapper).DeleteClient,
+	"getClient":               (*ServerInterfaceWrapper).GetClient,
+	"updateClient":            (*ServerInterfaceWrapper).UpdateClient,
+	"enableClient":            (*ServerInterfaceWrapper).EnableClient,
+	"disableClient":           (*ServerInterfaceWrapper).DisableClient,
+	"getClientPermissions":    (*ServerInterfaceWrapper).GetClientPermissions,
+	"changeClientPermissions": (*ServerInterfaceWrapper).ChangeClientPermissions,
+	"explainCall":             (*ServerInterfaceWrapper).ExplainCall,
+	"listSecrets":             (*ServerInterfaceWrapper).ListSecrets,
+	"createSecret":            (*ServerInterfaceWrapper).CreateSecret,
+	"getSecret":               (*ServerInterfaceWrapper).GetSecret,
+	"getSecretDescendants":    (*ServerInterfaceWrapper).GetSecretDescendants,
+	"rotateSecret":            (*ServerInterfaceWrapper).RotateSecret,
+	"disableSecret":           (*ServerInterfaceWrapper).DisableSecret,
+	"enableSecret":            (*ServerInterfaceWrapper).EnableSecret,
+	"revokeSecret":            (*ServerInterfaceWrapper).RevokeSecret,
+	"listSigningKeys":         (*ServerInterfaceWrapper).ListSigningKeys,
+	"rotateSigningKey":        (*ServerInterfaceWrapper).RotateSigningKey,
+	"withdrawSigningKey":      (*ServerInterfaceWrapper).WithdrawSigningKey,
+	"listAuditRecords":        (*ServerInterfaceWrapper).ListAuditRecords,
+	"listWebhooks":            (*ServerInterfaceWrapper).ListWebhooks,
+	"createWebhook":           (*ServerInterfaceWrapper).CreateWebhook,
+	"deleteWebhook":           (*ServerInterfaceWrapper).DeleteWebhook,
+	"getWebhook":              (*ServerInterfaceWrapper).GetWebhook,
+	"updateWebhook":           (*ServerInterfaceWrapper).UpdateWebhook,
+	"enableWebhook":           (*ServerInterfaceWrapper).EnableWebhook,
+	"disableWebhook":          (*ServerInterfaceWrapper).DisableWebhook,
+	"testWebhook":             (*ServerInterfaceWrapper).TestWebhook,
+	"replaceWebhookSecret":    (*ServerInterfaceWrapper).ReplaceWebhookSecret,
+	"listNodes":               (*ServerInterfaceWrapper).ListNodes,
+	"exportDeclaration":       (*ServerInterfaceWrapper).ExportDeclaration,
+	"planDeclaration":         (*ServerInterfaceWrapper).PlanDeclaration,
+	"applyDeclaration":        (*ServerInterfaceWrapper).ApplyDeclaration,
 }
 
 type RefusalApplicationProblemPlusJSONResponse Problem
