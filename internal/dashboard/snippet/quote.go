@@ -7,6 +7,9 @@ import (
 	"strings"
 )
 
+// quotes makes a literal of each syntax of a snippet.
+var quotes = map[string]func(string) string{"sh": shell, "go": goString, "js": text, "python": text, "csharp": jsonString}
+
 // shell is a literal of a POSIX shell.
 func shell(value string) string {
 	return "'" + strings.ReplaceAll(value, "'", `'\''`) + "'"
@@ -45,9 +48,7 @@ func goString(value string) string {
 	return strconv.Quote(value)
 }
 
-// csharp is a literal of C#, whose escapes include those of JSON.
-func csharp(value string) string { return jsonString(value) }
-
+// jsonString is a literal of C# too, whose escapes include those of JSON.
 func jsonString(value string) string {
 	var b bytes.Buffer
 	encoder := json.NewEncoder(&b)

@@ -10,9 +10,7 @@ package snippet
 
 import (
 	"embed"
-	"fmt"
 	"strings"
-	"text/template"
 )
 
 // Snippet is a program, or lines for a shell, that makes one call.
@@ -46,11 +44,7 @@ var kinds = [...]Snippet{
 }
 
 //go:embed template
-var files embed.FS
-
-var templates = template.Must(template.New("").Funcs(template.FuncMap{
-	"sh": shell, "goString": goString, "text": text, "csharp": csharp,
-}).ParseFS(files, "template/*.tmpl"))
+var templates embed.FS
 
 // Write writes the call in all languages, in a fixed order: of each language
 // first the snippet that needs no library. An error says what in the call is wrong.
@@ -61,12 +55,42 @@ func Write(call Call) ([]Snippet, error) {
 	}
 	snippets := make([]Snippet, len(kinds))
 	for i, kind := range kinds {
-		var b strings.Builder
-		if err := templates.ExecuteTemplate(&b, kind.Key+".tmpl", ready); err != nil {
-			return nil, fmt.Errorf("write the snippet %s: %w", kind.Key, err)
+		template, err := templates.ReadFile("template/" + kind.Key + ".txt")
+		if err != nil {
+			return nil, err
 		}
-		kind.Text = b.String()
+		kind.Text = ready.fill(string(template), quotes[kind.Syntax])
 		snippets[i] = kind
 	}
 	return snippets, nil
+}
+
+// fill writes the call into a template, each value as a literal that quote makes.
+// A line that begins with + is for calls with a body, one with - for those
+// without. It is not text/template, because what that package calls by name
+// makes the linker keep each exported method of the whole program.
+func (c ready) fill(template string, quote func(string) string) string {
+	marked, other := "+", "-"
+	if c.Body == "" {
+		marked, other = other, marked
+	}
+	var b strings.Builder
+	for line := range strings.Lines(template) {
+		if !strings.HasPrefix(line, other) {
+			b.WriteString(strings.TrimPrefix(line, marked))
+		}
+	}
+	request := "-X " + c.Method
+	if c.Method == "HEAD" {
+		request = "--head"
+	}
+	return strings.NewReplacer(
+		"{{TokenURL}}", quote(c.TokenURL),
+		"{{ClientID}}", quote(c.ClientID),
+		"{{User}}", quote(c.ClientID+":"),
+		"{{Request}}", request,
+		"{{Method}}", quote(c.Method),
+		"{{Target}}", quote(c.Target),
+		"{{Body}}", quote(c.Body),
+	).Replace(b.String())
 }
