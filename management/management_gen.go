@@ -440,7 +440,10 @@ type APIClient struct {
 	AccountID *AccountID `json:"account_id,omitempty"`
 
 	// ClientID Example: sandbox-round-apple-123
-	ClientID    ClientID    `json:"client_id"`
+	ClientID ClientID `json:"client_id"`
+
+	// ContactID Example: p-4f7k2m9q1x8z3c6v5b0n
+	ContactID   *PersonID   `json:"contact_id,omitempty"`
 	CreatedAt   time.Time   `json:"created_at"`
 	Environment Environment `json:"environment"`
 
@@ -452,6 +455,9 @@ type APIClient struct {
 
 	// Networks Where it may call from; empty means anywhere.
 	Networks []Network `json:"networks"`
+
+	// Note What others want to know of it: where it runs, how to change its secret.
+	Note *Note `json:"note,omitempty"`
 
 	// OrganisationID Example: o-4f7k2m9q1x8z3c6v5b0n
 	OrganisationID *OrganisationID      `json:"organisation_id,omitempty"`
@@ -550,9 +556,17 @@ type ClientCreation struct {
 	// AccountID Example: a-s-4f7k2m9q1x8z3c6v5b0n
 	AccountID *AccountID `json:"account_id,omitempty"`
 
+	// ContactID The member who answers for it, and gets a mail before a secret ends; empty for nobody.
+	//
+	// Example: p-4f7k2m9q1x8z3c6v5b0n
+	ContactID *ContactID `json:"contact_id,omitempty"`
+
 	// Name Visible text without control characters.
 	Name     Name       `json:"name"`
 	Networks *[]Network `json:"networks,omitempty"`
+
+	// Note What others want to know of it: where it runs, how to change its secret.
+	Note *Note `json:"note,omitempty"`
 
 	// OrganisationID Example: o-4f7k2m9q1x8z3c6v5b0n
 	OrganisationID *OrganisationID `json:"organisation_id,omitempty"`
@@ -598,13 +612,26 @@ type ClientState string
 
 // ClientUpdate defines model for ClientUpdate.
 type ClientUpdate struct {
+	// ContactID The member who answers for it, and gets a mail before a secret ends; empty for nobody.
+	//
+	// Example: p-4f7k2m9q1x8z3c6v5b0n
+	ContactID *ContactID `json:"contact_id,omitempty"`
+
 	// Name Visible text without control characters.
 	Name     *Name      `json:"name,omitempty"`
 	Networks *[]Network `json:"networks,omitempty"`
 
+	// Note What others want to know of it: where it runs, how to change its secret.
+	Note *Note `json:"note,omitempty"`
+
 	// TokenLifetime Seconds.
 	TokenLifetime *int `json:"token_lifetime,omitempty"`
 }
+
+// ContactID The member who answers for it, and gets a mail before a secret ends; empty for nobody.
+//
+// Example: p-4f7k2m9q1x8z3c6v5b0n
+type ContactID = string
 
 // Declaration What shall be. What is left out stays as it is.
 type Declaration struct {
@@ -636,11 +663,19 @@ type DeclaredClient struct {
 	// ClientID Example: sandbox-round-apple-123
 	ClientID *ClientID `json:"client_id,omitempty"`
 
+	// ContactID The member who answers for it, and gets a mail before a secret ends; empty for nobody.
+	//
+	// Example: p-4f7k2m9q1x8z3c6v5b0n
+	ContactID *ContactID `json:"contact_id,omitempty"`
+
 	// Name Visible text without control characters.
 	Name *Name `json:"name,omitempty"`
 
 	// Networks Where it may call from; empty means anywhere.
 	Networks *[]Network `json:"networks,omitempty"`
+
+	// Note What others want to know of it: where it runs, how to change its secret.
+	Note *Note `json:"note,omitempty"`
 
 	// Permissions All that it shall hold.
 	Permissions *[]PermissionKey `json:"permissions,omitempty"`
@@ -905,6 +940,9 @@ type NodeList struct {
 	// Revision That the answer is about.
 	Revision int64 `json:"revision"`
 }
+
+// Note What others want to know of it: where it runs, how to change its secret.
+type Note = string
 
 // Organisation defines model for Organisation.
 type Organisation struct {

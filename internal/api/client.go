@@ -27,7 +27,10 @@ func (c *call) ListClients(ctx context.Context, r ListClientsRequestObject) (Lis
 }
 
 func (c *call) CreateClient(ctx context.Context, r CreateClientRequestObject) (CreateClientResponseObject, error) {
-	n := registry.NewClient{Account: as[id.Account](r.Body.AccountID), Name: r.Body.Name, TokenLifetime: time.Duration(value(r.Body.TokenLifetime)) * time.Second}
+	n := registry.NewClient{
+		Account: as[id.Account](r.Body.AccountID), Name: r.Body.Name, TokenLifetime: time.Duration(value(r.Body.TokenLifetime)) * time.Second,
+		Contact: as[id.Person](r.Body.ContactID), Note: value(r.Body.Note),
+	}
 	by, err := c.ownerOf(ctx, r.Body, &n)
 	if err != nil {
 		return nil, err
@@ -135,7 +138,7 @@ func (c *call) changedClient(ctx context.Context, key id.Client, ifMatch *string
 }
 
 func (c *call) UpdateClient(ctx context.Context, r UpdateClientRequestObject) (UpdateClientResponseObject, error) {
-	edit := registry.UpdateClient{Client: id.Client(r.ClientID), Name: r.Body.Name}
+	edit := registry.UpdateClient{Client: id.Client(r.ClientID), Name: r.Body.Name, Contact: (*id.Person)(r.Body.ContactID), Note: r.Body.Note}
 	if r.Body.TokenLifetime != nil {
 		lifetime := time.Duration(*r.Body.TokenLifetime) * time.Second
 		edit.TokenLifetime = &lifetime
@@ -147,8 +150,8 @@ func (c *call) UpdateClient(ctx context.Context, r UpdateClientRequestObject) (U
 		}
 		edit.Networks = &found
 	}
-	if edit.Name == nil && edit.TokenLifetime == nil && edit.Networks == nil {
-		return nil, fault.Errorf(fault.Invalid, "nothing is to be changed: give name, token_lifetime or networks")
+	if edit.Name == nil && edit.TokenLifetime == nil && edit.Networks == nil && edit.Contact == nil && edit.Note == nil {
+		return nil, fault.Errorf(fault.Invalid, "nothing is to be changed: give name, token_lifetime, networks, contact_id or note")
 	}
 	s, err := c.changedClient(ctx, edit.Client, r.Params.IfMatch, func(base int64) registry.Edit {
 		edit.Base = base

@@ -118,6 +118,7 @@ func declaredClient(c *registry.DeclaredClient) management.DeclaredClient {
 	if list := value(c.Networks); len(list) > 0 {
 		w.Networks = listed(list, func(n *netip.Prefix) string { return n.String() })
 	}
+	w.ContactID, w.Note = optional[string](value(c.Contact)), optional[string](value(c.Note))
 	return w
 }
 
@@ -167,7 +168,7 @@ func organisationFrom(w *management.DeclaredOrganisation) (o registry.DeclaredOr
 }
 
 func clientFrom(w *management.DeclaredClient) (c registry.DeclaredClient, err error) {
-	c = registry.DeclaredClient{ID: as[id.Client](w.ClientID), Name: value(w.Name), State: as[registry.ClientState](w.State), Permissions: w.Permissions}
+	c = registry.DeclaredClient{ID: as[id.Client](w.ClientID), Name: value(w.Name), State: as[registry.ClientState](w.State), Contact: (*id.Person)(w.ContactID), Note: w.Note, Permissions: w.Permissions}
 	if w.TokenLifetime != nil {
 		lifetime := time.Duration(*w.TokenLifetime) * time.Second
 		c.TokenLifetime = &lifetime

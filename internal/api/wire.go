@@ -100,6 +100,7 @@ func client(s *registry.ClientSummary) management.APIClient {
 		ClientID: string(s.ID), Owner: management.Owner(s.Owner), OrganisationID: optional[string](s.Organisation), AccountID: optional[string](s.Account),
 		Environment: management.Environment(s.Environment()), Name: s.Name, State: management.ClientState(s.State),
 		TokenLifetime: int(s.TokenLifetime / time.Second), Networks: networks, Permissions: append([]string{}, s.Permissions...),
+		ContactID: optional[string](s.Contact), Note: optional[string](s.Note),
 		Secrets:    management.ClientSecretsSummary{Working: s.Secrets, ExpiresAt: optionalTime(s.ExpiresAt)},
 		LastUsedAt: optionalTime(s.LastUsedAt), Version: s.Version, CreatedAt: s.CreatedAt,
 	}

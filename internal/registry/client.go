@@ -88,6 +88,8 @@ type CreateClient struct {
 	Name          string         `json:"name"`
 	TokenLifetime time.Duration  `json:"token_lifetime,omitempty"` // 0: the default
 	Networks      []netip.Prefix `json:"networks,omitempty"`
+	Contact       id.Person      `json:"contact,omitempty"` // a member
+	Note          string         `json:"note,omitempty"`
 }
 
 func (e CreateClient) apply(ctx context.Context, c *change) error {
@@ -99,12 +101,15 @@ func (e CreateClient) apply(ctx context.Context, c *change) error {
 	if err := c.mayClient(actor.ClientWrite, e.Account); err != nil {
 		return err
 	}
-	client := Client{ID: e.ID, Owner: owner, Organisation: c.by.Organisation(), Account: e.Account, Name: e.Name, TokenLifetime: e.TokenLifetime, Networks: e.Networks}
+	client := Client{ID: e.ID, Owner: owner, Organisation: c.by.Organisation(), Account: e.Account, Name: e.Name, TokenLifetime: e.TokenLifetime, Networks: e.Networks, Contact: e.Contact, Note: e.Note}
 	if client.TokenLifetime == 0 {
 		client.TokenLifetime = DefaultTokenLifetime
 	}
 	if _, ok := id.ParseClient(string(e.ID)); !ok || e.ID.Prefix() != idPrefix(owner, e.Account) {
 		return fault.Errorf(fault.Invalid, "a client id is %s-, an adjective, a noun and a number here", idPrefix(owner, e.Account))
+	}
+	if err := c.validContact(ctx, client.Contact); err != nil {
+		return err
 	}
 	if err := c.validClient(ctx, &client); err != nil {
 		return err
@@ -308,6 +313,8 @@ type NewClient struct {
 	Name          string
 	TokenLifetime time.Duration
 	Networks      []netip.Prefix
+	Contact       id.Person
+	Note          string
 }
 
 // CreateClient makes a client under a fresh id.
@@ -336,7 +343,7 @@ func (r *Registry) SetUpClient(ctx context.Context, by actor.Actor, s Setup) (ke
 	}
 	for collisions := 0; ; collisions++ {
 		key = id.NewClient(r.Rand, idPrefix(owner, s.Account), id.MinClientDigits+collisions/3)
-		edits := []Edit{CreateClient{ID: key, Account: s.Account, Name: s.Name, TokenLifetime: s.TokenLifetime, Networks: s.Networks}}
+		edits := []Edit{CreateClient{ID: key, Account: s.Account, Name: s.Name, TokenLifetime: s.TokenLifetime, Networks: s.Networks, Contact: s.Contact, Note: s.Note}}
 		if len(s.Permissions) > 0 {
 			edits = append(edits, AddPermissions{Client: key, Permissions: s.Permissions})
 		}

@@ -51,6 +51,8 @@ type DeclaredClient struct {
 	State         ClientState // enabled or disabled
 	TokenLifetime *time.Duration
 	Networks      *[]netip.Prefix
+	Contact       *id.Person // a member; empty: nobody
+	Note          *string
 	Permissions   *[]string // all that it shall hold
 }
 
@@ -223,7 +225,8 @@ func declaredClients(all []clientWithPermissions, account id.Account) []Declared
 	for _, c := range all {
 		if c.Account == account {
 			declared = append(declared, DeclaredClient{
-				ID: c.ID, Name: c.Name, State: c.State, TokenLifetime: &c.TokenLifetime, Networks: &c.Networks, Permissions: &c.permissions,
+				ID: c.ID, Name: c.Name, State: c.State, TokenLifetime: &c.TokenLifetime, Networks: &c.Networks,
+				Contact: &c.Contact, Note: &c.Note, Permissions: &c.permissions,
 			})
 		}
 	}

@@ -61,6 +61,7 @@ func listOf(permissions ...string) *[]string { return &permissions }
 // wanted changes something of every kind, and creates something of every kind.
 func wanted(f *fixture) registry.Declaration {
 	lifetime, networks := 300*time.Second, []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}
+	note := "runs at night"
 	two := productTwo()
 	two.Permissions = []registry.Permission{{Key: "p2.write"}}
 	two.Routes = []registry.Route{{Method: "GET", Path: "/", Permissions: [][]string{{"p2.write"}}}}
@@ -74,8 +75,8 @@ func wanted(f *fixture) registry.Declaration {
 					{Name: "A-sbx", State: registry.Suspended},
 					{ID: f.productionA, Name: "A-live", Clients: []registry.DeclaredClient{
 						{Name: "a1", TokenLifetime: &lifetime, Networks: &networks, Permissions: listOf("p1.write", "p1.read")},
-						{ID: f.a2, Name: "second", State: registry.Disabled, Permissions: listOf("p1.read", "p2.write")},
-						{Name: "a3", Permissions: listOf("p1.read")},
+						{ID: f.a2, Name: "second", State: registry.Disabled, Contact: &f.memberA, Note: &note, Permissions: listOf("p1.read", "p2.write")},
+						{Name: "a3", Contact: &f.memberA, Note: &note, Permissions: listOf("p1.read")},
 					}},
 				},
 				Clients: []registry.DeclaredClient{{Name: "backend"}},
@@ -101,8 +102,8 @@ func TestADeclarationMakesWhatIsNotSo(t *testing.T) {
 			"change account A-sbx of A and sons; state: active > suspended",
 			"change account A-live of A and sons; name: A-prod > A-live",
 			"change client a1 of A and sons of A-live; token_lifetime: 600 > 300; networks: [] > [192.0.2.0/24]; permissions: [p1.read] > [p1.read p1.write]",
-			"change client a2 of A and sons of A-live; name: a2 > second; permissions: [p1.read p2.read] > [p1.read p2.write]; state: enabled > disabled",
-			"create client a3 of A and sons of A-live; permissions: <nil> > [p1.read]",
+			"change client a2 of A and sons of A-live; name: a2 > second; contact_id:  > " + string(f.memberA) + "; note:  > runs at night; permissions: [p1.read p2.read] > [p1.read p2.write]; state: enabled > disabled",
+			"create client a3 of A and sons of A-live; contact_id: <nil> > " + string(f.memberA) + "; note: <nil> > runs at night; permissions: <nil> > [p1.read]",
 			"create client backend of A and sons",
 			"create organisation C; name: <nil> > C",
 			"create grant p1 in sandbox of C",

@@ -387,6 +387,14 @@ func (p *planner) newClient(ctx context.Context, of owner, d *DeclaredClient) er
 		edit.Networks = *d.Networks
 		s.sets("networks", texts(*d.Networks))
 	}
+	if d.Contact != nil {
+		edit.Contact = *d.Contact
+		s.sets("contact_id", string(edit.Contact))
+	}
+	if d.Note != nil {
+		edit.Note = *d.Note
+		s.sets("note", edit.Note)
+	}
 	p.later(makeClients, of.by, &s, edit)
 	if d.Permissions != nil {
 		wanted := sortedSet(*d.Permissions)
@@ -414,6 +422,12 @@ func (p *planner) presentClient(of owner, d *DeclaredClient, c *clientWithPermis
 	}
 	if d.Networks != nil && s.differs("networks", texts(c.Networks), texts(*d.Networks)) {
 		edit.Networks = d.Networks
+	}
+	if d.Contact != nil && s.differs("contact_id", string(c.Contact), string(*d.Contact)) {
+		edit.Contact = d.Contact
+	}
+	if d.Note != nil && s.differs("note", c.Note, *d.Note) {
+		edit.Note = d.Note
 	}
 	if len(s.Fields) > 0 {
 		p.later(makeClients, of.by, &s, edit)
