@@ -344,6 +344,9 @@ func (p *platform) newestRecord(t testing.TB) int64 {
 	return list.Items[0].Seq
 }
 
+// upperName is a member of JSON that Go's field name was left to.
+var upperName = regexp.MustCompile(`"[A-Z]\w*":`)
+
 var traceID = regexp.MustCompile(`"traceId":"[0-9a-f]{32}"`)
 
 // withoutIDs is an answer in which all ids of a subject look the same.
@@ -430,6 +433,9 @@ func (p *platform) cell(t *testing.T, o operation, s subject, by *caller, who, w
 	for _, r := range left {
 		if r.Actor != "client:"+string(by.id) || r.Address != "127.0.0.1" || r.RequestID != got.header.Get("Doorward-Request-Id") || r.RequestID == "" || r.Subject == "" {
 			t.Errorf("AUD-01: the record %+v does not say who, from where and in which request (%s)", r, got.header.Get("Doorward-Request-Id"))
+		}
+		if name := upperName.Find(r.Content); name != nil {
+			t.Errorf("the record of %s names a member %s, which the wire does not: %s", r.Action, name, r.Content)
 		}
 	}
 	if want == "n" {

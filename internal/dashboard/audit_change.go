@@ -13,14 +13,16 @@ import (
 // and why it was refused.
 func changesOf(action, subject string, content json.RawMessage) (changes []view.Change, reason string) {
 	var record struct {
-		Edit, Before map[string]any
-		Reason       string
+		Edit   map[string]any
+		Before any
+		Reason string
 	}
 	if json.Unmarshal(content, &record) != nil {
 		return nil, ""
 	}
+	was, _ := record.Before.(map[string]any)
 	before := map[string]any{}
-	for name, value := range record.Before {
+	for name, value := range was {
 		before[folded(name)] = value
 	}
 	for _, name := range slices.Sorted(maps.Keys(record.Edit)) {
@@ -28,16 +30,30 @@ func changesOf(action, subject string, content json.RawMessage) (changes []view.
 			continue
 		}
 		old, had := before[folded(name)]
-		changes = append(changes, changed(name, old, had, record.Edit[name])...)
+		changes = append(changes, changed(name, old, had, after(action, old, record.Edit[name]))...)
 	}
 	if len(changes) == 0 || ends(action) {
-		for _, name := range slices.Sorted(maps.Keys(record.Before)) {
+		for _, name := range slices.Sorted(maps.Keys(was)) {
 			if _, said := record.Edit[name]; !said && ends(action) {
-				changes = append(changes, view.Change{Kind: "removed", Words: words(record.Before[name]), Key: name})
+				changes = append(changes, view.Change{Kind: "removed", Words: words(was[name]), Key: name})
 			}
 		}
 	}
 	return changes, record.Reason
+}
+
+// after is a field as an edit left it. Those of permissions name what they add or
+// remove, not what is held then.
+func after(action string, old, value any) any {
+	held, _ := old.([]any)
+	given, _ := value.([]any)
+	switch action {
+	case "client.permissions.add":
+		return append(slices.Clone(held), given...)
+	case "client.permissions.remove":
+		return slices.DeleteFunc(slices.Clone(held), func(item any) bool { return contains(given, item) })
+	}
+	return value
 }
 
 // ends says whether an action leaves nothing of its object.
@@ -103,5 +119,6 @@ func words(value any) string {
 	return string(text)
 }
 
-// folded makes the names of an edit and of what was before it alike.
+// folded makes the names of an edit and of what was before it alike, also in
+// records from before both were written the same way.
 func folded(name string) string { return strings.ToLower(strings.ReplaceAll(name, "_", "")) }

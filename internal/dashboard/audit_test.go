@@ -93,6 +93,21 @@ func TestARecordShowsWhatWasBeforeAndWhatCame(t *testing.T) {
 		"Removed: Try-out name", "Added: <b>Shown</b> name", "From 192.0.2.7", "Request id", "Organisation admin")
 	v.post(s.at("/o/{organisation}/team/{person}"), "role", "viewer", "new_role", "developer", "new_account", string(s.sandbox))
 	v.get(v.get(s.at("/o/{organisation}/audit?action=member.roles")).path(t, "<code>member.roles")).wants(t, http.StatusOK, "Added: account "+string(s.sandbox)+", role developer roles")
+	held, create := "echo.call", "auth.sessions.create"
+	for _, edit := range []registry.Edit{
+		registry.AddPermissions{Client: s.client, Permissions: []string{held, create}}, registry.RemovePermissions{Client: s.client, Permissions: []string{held, "auth.unknown"}},
+	} {
+		if err := s.registry.Apply(t.Context(), s.system, edit); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for verb, word := range map[string]string{"add": "Added: " + create + " permissions", "remove": "Removed: " + held + " permissions"} {
+		record := v.get(v.get(s.at("/o/{organisation}/audit?action=client.permissions."+verb)).path(t, "<code>client.permissions."+verb))
+		record.wants(t, http.StatusOK, word)
+		if text := record.text(); strings.Contains(text, "Added: "+held) || strings.Contains(text, "Removed: "+create) || strings.Contains(text, "unknown permissions") {
+			t.Errorf("%s shows what did not change: %s", verb, text)
+		}
+	}
 	viewer := s.as(t, emailOf(actor.Viewer)).proven()
 	viewer.post(s.at("/a/{account}/settings"), "name", "Mine")
 	refused := v.get(s.at("/o/{organisation}/audit?action=refusal"))

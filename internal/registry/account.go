@@ -15,13 +15,13 @@ import (
 // Account is a part of an organisation, sandbox or production for ever: its
 // id says which.
 type Account struct {
-	ID           id.Account
-	Organisation id.Organisation
-	Name         string
-	State        State
-	Generation   int64 // raised by each suspension
-	Version      int64 // raised by each edit
-	CreatedAt    time.Time
+	ID           id.Account      `json:"id"`
+	Organisation id.Organisation `json:"organisation,omitempty"`
+	Name         string          `json:"name"`
+	State        State           `json:"state"`
+	Generation   int64           `json:"generation"` // raised by each suspension
+	Version      int64           `json:"version"`    // raised by each edit
+	CreatedAt    time.Time       `json:"created_at"`
 }
 
 // CreateAccount makes an account in the actor's organisation. Its id carries

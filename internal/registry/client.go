@@ -43,19 +43,19 @@ const (
 
 // Client is a machine identity: what signs in to the token endpoint.
 type Client struct {
-	ID            id.Client
-	Owner         Owner
-	Organisation  id.Organisation // empty: the operator's
-	Account       id.Account      // empty: not an account's
-	Name          string
-	State         ClientState
-	TokenLifetime time.Duration  // whole seconds
-	Networks      []netip.Prefix // where it may call from; none: anywhere
-	Contact       id.Person      `json:",omitempty"` // a member who answers for it; may be empty
-	Note          string         `json:",omitempty"` // what people want to know of it; may be empty
-	Generation    int64          // from 1, raised when it is disabled
-	Version       int64          // raised by each edit
-	CreatedAt     time.Time
+	ID            id.Client       `json:"id"`
+	Owner         Owner           `json:"owner"`
+	Organisation  id.Organisation `json:"organisation,omitempty"` // empty: the operator's
+	Account       id.Account      `json:"account,omitempty"`      // empty: not an account's
+	Name          string          `json:"name"`
+	State         ClientState     `json:"state"`
+	TokenLifetime time.Duration   `json:"token_lifetime"`     // whole seconds
+	Networks      []netip.Prefix  `json:"networks,omitempty"` // where it may call from; none: anywhere
+	Contact       id.Person       `json:"contact,omitempty"`  // a member who answers for it; may be empty
+	Note          string          `json:"note,omitempty"`     // what people want to know of it; may be empty
+	Generation    int64           `json:"generation"`         // from 1, raised when it is disabled
+	Version       int64           `json:"version"`            // raised by each edit
+	CreatedAt     time.Time       `json:"created_at"`
 }
 
 // Environment is the account's, and production for clients of organisations

@@ -36,19 +36,19 @@ const (
 // Invitation offers a person a place in an organisation, or among the
 // operator's people.
 type Invitation struct {
-	ID           id.Invitation
-	Organisation id.Organisation // empty: the operator's people
-	Email        string
-	Name         string // of the person invited; may be empty
-	Roles        []actor.RoleGrant
-	Digest       secret.Digest   `json:"-"` // of the newest link's token
-	InvitedBy    string          // the actor whose right it stands on, as person:…
-	State        InvitationState // as stored; see StateAt
-	AcceptedBy   id.Person
-	CreatedAt    time.Time
-	SentAt       time.Time // of the newest link
-	ExpiresAt    time.Time
-	EndedAt      time.Time // accepted or revoked
+	ID           id.Invitation     `json:"id"`
+	Organisation id.Organisation   `json:"organisation,omitempty"` // empty: the operator's people
+	Email        string            `json:"email"`
+	Name         string            `json:"name,omitempty"` // of the person invited; may be empty
+	Roles        []actor.RoleGrant `json:"roles"`
+	Digest       secret.Digest     `json:"-"`          // of the newest link's token
+	InvitedBy    string            `json:"invited_by"` // the actor whose right it stands on, as person:…
+	State        InvitationState   `json:"state"`      // as stored; see StateAt
+	AcceptedBy   id.Person         `json:"accepted_by,omitempty"`
+	CreatedAt    time.Time         `json:"created_at"`
+	SentAt       time.Time         `json:"sent_at,omitzero"` // of the newest link
+	ExpiresAt    time.Time         `json:"expires_at,omitzero"`
+	EndedAt      time.Time         `json:"ended_at,omitzero"` // accepted or revoked
 }
 
 // StateAt returns the state at a time, expiry counted in.

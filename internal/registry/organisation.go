@@ -14,13 +14,13 @@ import (
 
 // Organisation is a customer.
 type Organisation struct {
-	ID         id.Organisation
-	Name       string
-	State      State
-	Generation int64 // raised by each suspension
-	Version    int64 // raised by each edit
-	CreatedAt  time.Time
-	EraseAt    time.Time `json:",omitzero"` // it is deleted and suspended, until then with undo; zero: it is not
+	ID         id.Organisation `json:"id"`
+	Name       string          `json:"name"`
+	State      State           `json:"state"`
+	Generation int64           `json:"generation"` // raised by each suspension
+	Version    int64           `json:"version"`    // raised by each edit
+	CreatedAt  time.Time       `json:"created_at"`
+	EraseAt    time.Time       `json:"erase_at,omitzero"` // it is deleted and suspended, until then with undo; zero: it is not
 }
 
 // CreateOrganisation makes an organisation with the id given.

@@ -98,7 +98,9 @@ func (c *change) clientAndPermissions(ctx context.Context, key id.Client, base i
 		return client, nil, err
 	}
 	held, err := clientPermissions(ctx, c.tx, &client)
-	c.before = held
+	c.before = struct {
+		Permissions []string `json:"permissions"`
+	}{append([]string{}, held...)}
 	return client, slices.Clone(held), err
 }
 

@@ -18,14 +18,14 @@ const MaxUnverified = 3
 
 // Person is a human who signs in.
 type Person struct {
-	ID         id.Person
-	Email      string
-	Name       string    // may be empty
-	Password   string    `json:"-"` // its hash; empty: none yet
-	VerifiedAt time.Time // zero: the address may be someone else's
-	NoMails    bool      // about client secrets that end
-	Version    int64     // raised by each edit
-	CreatedAt  time.Time
+	ID         id.Person `json:"id"`
+	Email      string    `json:"email"`
+	Name       string    `json:"name,omitempty"`       // may be empty
+	Password   string    `json:"-"`                    // its hash; empty: none yet
+	VerifiedAt time.Time `json:"verified_at,omitzero"` // zero: the address may be someone else's
+	NoMails    bool      `json:"no_mails,omitempty"`   // about client secrets that end
+	Version    int64     `json:"version"`              // raised by each edit
+	CreatedAt  time.Time `json:"created_at"`
 }
 
 // Title is what to call the person: their name, else their address.

@@ -33,18 +33,18 @@ const (
 
 // Secret is what is known of a client secret; the secret itself is not.
 type Secret struct {
-	ID          id.Secret
-	Client      id.Client
-	Name        string
+	ID          id.Secret     `json:"id"`
+	Client      id.Client     `json:"client"`
+	Name        string        `json:"name"`
 	Digest      secret.Digest `json:"-"`
-	State       SecretState   // as stored; see StateAt
-	CreatedWith string        // the session or client secret that created it
-	CreatedBy   string        // the actor that held it, as person:…
-	CreatedAt   time.Time
-	ExpiresAt   time.Time // zero: never
-	EndsAt      time.Time // of a retiring secret
-	DisabledAt  time.Time
-	RevokedAt   time.Time
+	State       SecretState   `json:"state"`                  // as stored; see StateAt
+	CreatedWith string        `json:"created_with,omitempty"` // the session or client secret that created it
+	CreatedBy   string        `json:"created_by,omitempty"`   // the actor that held it, as person:…
+	CreatedAt   time.Time     `json:"created_at"`
+	ExpiresAt   time.Time     `json:"expires_at,omitzero"` // zero: never
+	EndsAt      time.Time     `json:"ends_at,omitzero"`    // of a retiring secret
+	DisabledAt  time.Time     `json:"disabled_at,omitzero"`
+	RevokedAt   time.Time     `json:"revoked_at,omitzero"`
 
 	// As package usage wrote it, up to 30 s behind; zero: never.
 	LastUsedAt   time.Time  `json:"-"`

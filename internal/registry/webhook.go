@@ -37,22 +37,22 @@ const (
 // Webhook is an HTTPS address to which the records of the audit log are sent
 // as they are made: those of one organisation, or of all for the operator's.
 type Webhook struct {
-	ID           id.Webhook
-	Organisation id.Organisation // empty: the operator's
-	Name         string
-	URL          string
-	Events       []string // actions like client.disable, or client.*; none: all
-	State        WebhookState
-	Reason       string // why it is disabled
-	Version      int64  // raised by each edit
-	CreatedAt    time.Time
+	ID           id.Webhook      `json:"id"`
+	Organisation id.Organisation `json:"organisation,omitempty"` // empty: the operator's
+	Name         string          `json:"name"`
+	URL          string          `json:"url"`
+	Events       []string        `json:"events,omitempty"` // actions like client.disable, or client.*; none: all
+	State        WebhookState    `json:"state"`
+	Reason       string          `json:"reason,omitempty"` // why it is disabled
+	Version      int64           `json:"version"`          // raised by each edit
+	CreatedAt    time.Time       `json:"created_at"`
 
-	Pending      int64     // events that wait
-	DeliveredAt  time.Time // last success; zero: none yet
-	FailingSince time.Time // zero: the last attempt was a success
-	Attempts     int64     // failed ones since
-	NextAt       time.Time // of the next attempt while it fails
-	Failure      string    // of the last attempt
+	Pending      int64     `json:"pending,omitempty"`      // events that wait
+	DeliveredAt  time.Time `json:"delivered_at,omitzero"`  // last success; zero: none yet
+	FailingSince time.Time `json:"failing_since,omitzero"` // zero: the last attempt was a success
+	Attempts     int64     `json:"attempts,omitempty"`     // failed ones since
+	NextAt       time.Time `json:"next_at,omitzero"`       // of the next attempt while it fails
+	Failure      string    `json:"failure,omitempty"`      // of the last attempt
 }
 
 // WebhookSecretIdentity is what the signing secret of a webhook is sealed for.
