@@ -140,3 +140,11 @@ func (o *operation) parameter(in, name string) *parameter {
 	}
 	return nil
 }
+
+// lists says whether the answer is a list in pages.
+func (o *operation) lists() bool { return o.parameter("query", "cursor") != nil }
+
+// showsSecret says whether the answer is the only one with a secret.
+func (o *operation) showsSecret() bool {
+	return o.answer != nil && (o.answer.Properties["client_secret"] != nil || o.answer.Properties["signing_secret"] != nil)
+}

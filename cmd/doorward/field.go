@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strconv"
@@ -190,4 +191,45 @@ func (f *field) Type() string {
 		return strings.Join(s.Enum, "|")
 	}
 	return "text"
+}
+
+// fields are what a request is filled with.
+func (o *operation) fields() (all []*field) {
+	for _, p := range o.Parameters {
+		if p.In == "header" || p.Name == "limit" || p.Name == "cursor" {
+			continue
+		}
+		about := p.Description
+		if about == "" {
+			about = p.Schema.Description
+		}
+		all = append(all, &field{name: p.Name, in: p.In, about: about, schema: p.Schema, past: p.Name == "from" || p.Name == "until"}) // of records, which lie behind
+	}
+	return append(all, o.bodyFields()...)
+}
+
+// bodyFields are the members of the body that a flag can give.
+func (o *operation) bodyFields() (all []*field) {
+	if o.body == nil {
+		return nil
+	}
+	for _, name := range slices.Sorted(maps.Keys(o.body.Properties)) {
+		if s := o.body.Properties[name]; s.Type != "array" && s.Type != "object" || s.isFlat() {
+			all = append(all, &field{name: name, in: "body", about: s.Description, schema: s})
+		}
+	}
+	return all
+}
+
+// isFlat says whether a list or an object can be written on the command line.
+func (s *schema) isFlat() bool {
+	if s.Type == "array" {
+		return s.Items.Type != "object" || s.Items.isPair()
+	}
+	for _, property := range s.Properties {
+		if property.Type != "string" {
+			return false
+		}
+	}
+	return len(s.Properties) > 0
 }
