@@ -117,6 +117,13 @@ func (x *exchange) quickStart() (q view.QuickStart, err error) {
 	if err != nil {
 		return q, err
 	}
+	q, err = x.quickStartOf(call, x.clientPath())
+	q.Postman = x.clientPath() + "/postman"
+	return q, err
+}
+
+// quickStartOf shows a call on the page at path.
+func (x *exchange) quickStartOf(call snippet.Call, path string) (q view.QuickStart, err error) {
 	snippets, err := snippet.Write(call)
 	if err != nil {
 		return q, err
@@ -124,14 +131,14 @@ func (x *exchange) quickStart() (q view.QuickStart, err error) {
 	chosen := x.language(snippets)
 	for _, s := range snippets {
 		if !slices.ContainsFunc(q.Languages, func(l view.Link) bool { return l.Label == s.Name }) {
-			q.Languages = append(q.Languages, view.Link{Label: s.Name, Path: x.clientPath() + "?lang=" + s.Key + "#quick-start", Current: s.Language == chosen.Language})
+			q.Languages = append(q.Languages, view.Link{Label: s.Name, Path: path + "?lang=" + s.Key + "#quick-start", Current: s.Language == chosen.Language})
 		}
 		if s.Language == chosen.Language {
-			q.Variants = append(q.Variants, view.Link{Label: s.Variant, Path: x.clientPath() + "?lang=" + s.Key + "#quick-start", Current: s.Key == chosen.Key})
+			q.Variants = append(q.Variants, view.Link{Label: s.Variant, Path: path + "?lang=" + s.Key + "#quick-start", Current: s.Key == chosen.Key})
 		}
 	}
 	q.Text, q.File, q.Install, q.Run, q.Name = chosen.Text, chosen.File, chosen.Install, chosen.Run, chosen.Name
-	q.Method, q.Path, q.Postman = call.Method, call.Path, x.clientPath()+"/postman"
+	q.Method, q.Path = call.Method, call.Path
 	return q, nil
 }
 
@@ -150,27 +157,29 @@ func (x *exchange) language(snippets []snippet.Snippet) snippet.Snippet {
 	return snippets[0]
 }
 
-// exampleCall is the most harmless call that the client may make; without any
-// permission it is one of the first product, which will be refused.
+// exampleCall is one of the client of this page.
 func (x *exchange) exampleCall() (snippet.Call, error) {
-	call := snippet.Call{
-		TokenURL: x.d.TokenURL, APIURL: x.d.APIURL, ClientID: string(x.client.ID), AccountID: string(x.account.ID),
-		AccountParameter: x.d.AccountParameter, Method: http.MethodGet, Path: "/",
-	}
 	products, err := x.products()
-	if err != nil {
-		return call, err
+	return x.exampleCallOf(&x.client, products), err
+}
+
+// exampleCallOf is the most harmless call of the products that a client may make;
+// without any permission it is one of the first product, which will be refused.
+func (x *exchange) exampleCallOf(client *registry.ClientSummary, products []registry.OfferedProduct) snippet.Call {
+	call := snippet.Call{
+		TokenURL: x.d.TokenURL, APIURL: x.d.APIURL, ClientID: string(client.ID), AccountID: string(x.account.ID),
+		AccountParameter: x.d.AccountParameter, Method: http.MethodGet, Path: "/",
 	}
 	best := -1
 	for _, p := range products {
 		for _, r := range p.Definition.Routes {
-			if harm := harmOf(&r, x.client.Permissions); best < 0 || harm < best {
+			if harm := harmOf(&r, client.Permissions); best < 0 || harm < best {
 				best = harm
 				call.Method, call.Path, call.Body = exampleOf(&p.Definition, &r)
 			}
 		}
 	}
-	return call, nil
+	return call
 }
 
 // harmOf orders routes by how good an example they are: those that may be

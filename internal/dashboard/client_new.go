@@ -26,7 +26,7 @@ const (
 const firstSecret = "first"
 
 func (d *dashboard) newClient(x *exchange) error {
-	return x.showNewClient(http.StatusOK, view.NewClientForm{Template: readTemplate})
+	return x.showNewClient(http.StatusOK, view.NewClientForm{Template: readTemplate, Product: x.URL.Query().Get("product")})
 }
 
 func (x *exchange) showNewClient(status int, form view.NewClientForm) (err error) {

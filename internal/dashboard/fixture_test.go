@@ -193,7 +193,14 @@ func products() []registry.Definition {
 	echo := open("echo", "Echo", "/echo")
 	echo.Permissions = []registry.Permission{{Key: "echo.call", Description: "Call every method and path.", Assignable: registry.ByCustomer}}
 	echo.Routes = []registry.Route{{Method: "*", Path: "/{path...}", Permissions: [][]string{{"echo.call"}}}}
-	return []registry.Definition{auth, echo}
+	seal := open("seal", "Sealing", "/seal") // that organisations have to ask for
+	seal.SandboxAccess, seal.ProductionAccess = registry.Granted, registry.Granted
+	seal.Permissions = []registry.Permission{{Key: "seal.documents.create", Description: "Seal documents.", Assignable: registry.ByCustomer}}
+	seal.Routes = []registry.Route{
+		{Method: "POST", Path: "/documents", Permissions: [][]string{{"seal.documents.create"}}},
+		{Method: "GET", Path: "/certificates", Public: true},
+	}
+	return []registry.Definition{auth, echo, seal}
 }
 
 func must(t testing.TB, err error) {
@@ -346,7 +353,7 @@ func (s *site) random() string { return string(id.NewSecret(s.registry.Rand)) }
 func (s *site) at(pattern string) string {
 	return strings.NewReplacer(
 		"{organisation}", string(s.organisation), "{account}", string(s.sandbox), "{client}", string(s.client), "{secret}", string(s.secret), "{value}", s.value, "{$}", "",
-		"{person}", string(s.person), "{invitation}", string(s.invitation), "/invite/{link}", s.link, "{record}", strconv.FormatInt(s.record, 10),
+		"{person}", string(s.person), "{invitation}", string(s.invitation), "/invite/{link}", s.link, "{product}", "auth", "{record}", strconv.FormatInt(s.record, 10),
 	).Replace(pattern)
 }
 

@@ -236,6 +236,7 @@ var (
 	accountNav = []navEntry{
 		{"Home", "", "house", "h"},
 		{"Clients", "/clients", "boxes", "c"},
+		{"Products", "/products", "package", "p"},
 		{"Settings", "/settings", "settings", "s"},
 	}
 	meNav = []navEntry{

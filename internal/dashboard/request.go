@@ -1,6 +1,7 @@
 package dashboard
 
 import (
+	"cmp"
 	"encoding/json"
 	"maps"
 	"net/http"
@@ -65,7 +66,11 @@ func (x *exchange) requestRow(q *registry.Request, names names) (view.Request, e
 		State: string(q.StateAt(x.d.Now())), CreatedAt: q.CreatedAt, ExpiresAt: q.ExpiresAt, DecidedAt: q.DecidedAt, Reason: q.Reason,
 		Mine: q.RequestedBy == x.session.Person.ID, ForOperator: q.ForOperator,
 	}
-	if q.DecidedBy != "" {
+	switch _, known := names[q.DecidedBy]; {
+	case q.DecidedBy == "":
+	case q.ForOperator && !known:
+		row.DecidedBy = "the operator"
+	default:
 		row.DecidedBy = names.of(q.DecidedBy)
 	}
 	text, err := json.Marshal(q.Edits)
@@ -85,16 +90,16 @@ func (x *exchange) requestRow(q *registry.Request, names names) (view.Request, e
 	return row, nil
 }
 
-// requestedEdit puts an edit into words: what is done, to which client, and what
-// comes or goes.
+// requestedEdit puts an edit into words: what is done, to which client or with
+// which product, and what comes or goes.
 func requestedEdit(kind string, edit map[string]any) view.RequestedEdit {
-	e := view.RequestedEdit{Title: sentence(kind), Subject: words(edit["client"])}
+	e := view.RequestedEdit{Title: sentence(kind), Subject: words(cmp.Or(edit["client"], edit["product"]))}
 	change := "added"
 	if strings.HasPrefix(kind, "Remove") || strings.HasPrefix(kind, "Delete") || strings.HasPrefix(kind, "Withdraw") {
 		change = "removed"
 	}
 	for _, name := range slices.Sorted(maps.Keys(edit)) {
-		if name == "base" || name == "client" {
+		if name == "base" || name == "client" || name == "product" {
 			continue
 		}
 		values, isList := edit[name].([]any)
@@ -142,5 +147,9 @@ func (d *dashboard) declineRequest(x *exchange) error {
 	if err := d.Registry.Apply(x.Context(), x.by, edit); err != nil {
 		return err
 	}
-	return x.done(x.here()+"/requests", said, nil)
+	back := x.here() + "/requests"
+	if x.value("back") != "" {
+		back = local(x.value("back"))
+	}
+	return x.done(back, said, nil)
 }

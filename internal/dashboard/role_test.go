@@ -33,6 +33,9 @@ POST /o/{organisation}/restore       D F F F F F
 GET  /a/{account}                    P P - P - -
 GET  /a/{account}/start              P P - P - -
 POST /a/{account}/start              D D F D F F
+GET  /a/{account}/products                      - - - - - -
+GET  /a/{account}/products/{product}            P P - P - -
+POST /a/{account}/products/{product}/request    D D D D D D
 GET  /a/{account}/settings           P P - - - -
 POST /a/{account}/settings           D D F F F F
 `
@@ -178,6 +181,9 @@ func (s *site) fresh(t *testing.T, pattern string) func(string) string {
 		return func(pattern string) string {
 			return s.at(strings.ReplaceAll(pattern, "{invitation}", string(invitation)))
 		}
+	}
+	if strings.HasSuffix(pattern, "/products/{product}/request") {
+		return func(pattern string) string { return s.at(strings.ReplaceAll(pattern, "{product}", "seal")) }
 	}
 	key, first, value, err := s.registry.SetUpClient(t.Context(), s.system, registry.Setup{NewClient: registry.NewClient{Account: s.sandbox, Name: "client " + s.random()}, Secret: "ci"})
 	must(t, err)

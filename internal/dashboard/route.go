@@ -110,6 +110,9 @@ func (d *dashboard) routes() []route {
 		{method: "POST", pattern: "/o/{organisation}/restore", handle: d.restoreOrganisation, needs: actor.OrganisationWrite},
 
 		{method: "GET", pattern: "/a/{account}", handle: d.account, needs: actor.AccountRead},
+		{method: "GET", pattern: "/a/{account}/products", handle: d.catalogue, needs: actor.ProductRead},
+		{method: "GET", pattern: "/a/{account}/products/{product}", handle: d.catalogueProduct, needs: actor.ProductRead},
+		{method: "POST", pattern: "/a/{account}/products/{product}/request", handle: d.requestProduct, needs: actor.ProductRead},
 		{method: "GET", pattern: "/a/{account}/settings", handle: d.accountSettings, needs: actor.AccountRead},
 		{method: "POST", pattern: "/a/{account}/settings", handle: d.saveAccountSettings, needs: actor.AccountWrite},
 

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
 	"errors"
 	"slices"
@@ -18,6 +19,7 @@ import (
 // drafts and no upstreams.
 type OfferedProduct struct {
 	Product
+	Offered   []id.Environment // where it exists, for those who may use it
 	Available []id.Environment // where the actor's organisation may use it
 }
 
@@ -112,8 +114,12 @@ const productBatch = 20
 func offered(by actor.Actor, live Product, grants []Grant) (p OfferedProduct, visible bool) {
 	p.Product = live
 	for _, environment := range []id.Environment{id.Sandbox, id.Production} {
+		if !live.Definition.Reaches(environment) {
+			continue
+		}
+		p.Offered = append(p.Offered, environment)
 		granted := slices.ContainsFunc(grants, func(g Grant) bool { return g.Product == live.Definition.Key && g.Environment == environment })
-		if by.Organisation() != "" && live.Definition.Reaches(environment) && (granted || live.Definition.AccessIn(environment) == Open) {
+		if by.Organisation() != "" && (granted || live.Definition.AccessIn(environment) == Open) {
 			p.Available = append(p.Available, environment)
 		}
 	}
@@ -121,6 +127,29 @@ func offered(by actor.Actor, live Product, grants []Grant) (p OfferedProduct, vi
 		p.Definition.Upstreams = nil
 	}
 	return p, by.Operator() || live.Definition.Visibility != Draft
+}
+
+// lacks refuses to ask for a product that the actor cannot see, that does not
+// exist in that environment, or that its organisation may use there already.
+func (c *change) lacks(ctx context.Context, e GrantProduct) error {
+	live, err := loadProduct(ctx, c.tx, e.Product)
+	if err != nil {
+		return err
+	}
+	grants, err := organisationGrants(ctx, c.tx, c.by.Organisation())
+	if err != nil {
+		return err
+	}
+	p, visible := offered(c.by, live, grants)
+	switch {
+	case !visible:
+		return notFound(sql.ErrNoRows, "product", e.Product)
+	case !slices.Contains(p.Offered, e.Environment):
+		return fault.Errorf(fault.Conflict, "the product %s is not offered in %s", e.Product, e.Environment)
+	case slices.Contains(p.Available, e.Environment):
+		return fault.Errorf(fault.Conflict, "the organisation may use the product %s in %s already", e.Product, e.Environment)
+	}
+	return nil
 }
 
 // DefinedPermission is a permission and the product that defines it.

@@ -91,6 +91,9 @@ func (e RequestChange) apply(ctx context.Context, c *change) error {
 	if err != nil {
 		return err
 	}
+	if err := c.refuseSecondAsk(ctx, &r, edits); err != nil {
+		return err
+	}
 	err = c.exec(ctx, `INSERT INTO request (id, organisation_id, account_id, for_operator, requested_by, note, edits, state, reason, decided_by, created_at, expires_at, decided_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, 'pending', '', '', $8, $9, 0)`,
 		r.ID, r.Organisation, r.Account, r.ForOperator, r.RequestedBy, r.Note, string(edits), r.CreatedAt.UnixMicro(), r.ExpiresAt.UnixMicro())
@@ -109,8 +112,18 @@ func (c *change) place(ctx context.Context, r *Request) (asks []ask, err error) 
 		if err != nil {
 			return nil, err
 		}
-		if !a.ability.OperatorOnly() && !c.by.May(actor.AccountRead, a.account) {
-			return nil, c.by.Require(actor.AccountRead, a.account)
+		if a.ability.OperatorOnly() {
+			err = c.verified() // it writes to people whom the actor does not know
+		} else {
+			err = c.by.Require(actor.AccountRead, a.account)
+		}
+		if err != nil {
+			return nil, err
+		}
+		if grant, ok := edit.(GrantProduct); ok {
+			if err := c.lacks(ctx, grant); err != nil {
+				return nil, err
+			}
 		}
 		if a.based != nil && !seen[a.subject] {
 			r.Edits[i] = a.based(a.version)
@@ -125,6 +138,20 @@ func (c *change) place(ctx context.Context, r *Request) (asks []ask, err error) 
 		asks = append(asks, a)
 	}
 	return asks, nil
+}
+
+// refuseSecondAsk refuses to ask the operator for what somebody of the
+// organisation has asked for, while that waits.
+func (c *change) refuseSecondAsk(ctx context.Context, r *Request, edits []byte) error {
+	if !r.ForOperator {
+		return nil
+	}
+	waits, err := exists(ctx, c.tx, `SELECT EXISTS (SELECT 1 FROM request WHERE organisation_id = $1 AND edits = $2 AND state = 'pending' AND expires_at > $3)`,
+		r.Organisation, string(edits), c.Now().UnixMicro())
+	if err == nil && waits {
+		return fault.Errorf(fault.Conflict, "this was asked for already, and the request waits")
+	}
+	return err
 }
 
 func (c *change) roomForRequest(ctx context.Context) error {
@@ -284,6 +311,28 @@ func (r *Registry) Requests(ctx context.Context, by actor.Actor, filter RequestF
 		return err
 	})
 	return list, err
+}
+
+// AccessRequest returns the newest request for a product in an environment that
+// somebody of the actor's organisation made; nil if nobody did.
+func (r *Registry) AccessRequest(ctx context.Context, by actor.Actor, grant GrantProduct) (*Request, error) {
+	if _, err := whereMay(by, actor.ProductRead); err != nil {
+		return nil, err
+	}
+	edits, err := json.Marshal(Edits{grant})
+	if err != nil {
+		return nil, err
+	}
+	var found []Request
+	err = r.DB.View(ctx, func(tx *sqldb.Tx) error {
+		found, err = rowsOf(ctx, tx, scanRequest, `SELECT `+requestColumns+` FROM request WHERE organisation_id = $1 AND edits = $2 ORDER BY created_at DESC, id DESC LIMIT 1`,
+			by.Organisation(), string(edits))
+		return err
+	})
+	if err != nil || len(found) == 0 {
+		return nil, err
+	}
+	return &found[0], nil
 }
 
 // Request returns one request of the actor's organisation, as [Registry.Requests]

@@ -184,7 +184,8 @@ func TestRequestsOfOnePersonAndOrganisationAreBounded(t *testing.T) {
 func TestRequestsAreListedToWhomTheyConcern(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		production := f.asks(t, registry.SetClientState{Client: f.a1, State: registry.Disabled})
-		product := f.asks(t, registry.GrantProduct{Product: "p2", Environment: id.Sandbox})
+		f.must(t, f.operator.In(f.orgA), registry.WithdrawProduct{Product: "p2", Environment: id.Production})
+		product := f.asks(t, registry.GrantProduct{Product: "p2", Environment: id.Production})
 		both := f.asks(t, registry.RenameAccount{Account: f.sandboxA, Name: "x"}, registry.RenameAccount{Account: f.productionA, Name: "y"})
 		f.must(t, f.member(), registry.WithdrawRequest{Request: f.requestsA[2]})
 		all := []id.Request{production, product, both, f.requestsA[0], f.requestsA[1], f.requestsA[2]}
@@ -223,6 +224,69 @@ func TestRequestsAreListedToWhomTheyConcern(t *testing.T) {
 			t.Errorf("a page of %d, %q, %v", len(page.Items), page.Next, err)
 		}
 		f.must(t, f.operator.In(f.orgA), registry.ApproveRequest{Request: product})
+	})
+}
+
+func TestAccessToAProductIsAskedOfTheOperator(t *testing.T) {
+	each(t, func(t *testing.T, f *fixture) {
+		grant := registry.GrantProduct{Product: "p2", Environment: id.Production}
+		f.must(t, f.operator.In(f.orgA), registry.WithdrawProduct{Product: "p2", Environment: id.Production})
+		hidden, sandboxOnly := productTwo(), productTwo()
+		hidden.Key, hidden.Prefix, hidden.Visibility, hidden.Permissions, hidden.Routes = "hidden", "/hidden", registry.Draft, nil, nil
+		sandboxOnly.Key, sandboxOnly.Prefix, sandboxOnly.Visibility, sandboxOnly.Permissions, sandboxOnly.Routes = "early", "/early", registry.SandboxOnly, nil, nil
+		f.must(t, f.operator, registry.PutProduct{Definition: hidden, Source: registry.Managed}, registry.PutProduct{Definition: sandboxOnly, Source: registry.Managed})
+		unverified := actor.NewPerson(f.memberA, f.orgA, "session", actor.RoleGrant{Role: actor.Developer}).Proven(actor.Proof{SecondFactor: true, Recent: true})
+		for name, c := range map[string]struct {
+			by   actor.Actor
+			edit registry.GrantProduct
+			want fault.Kind
+		}{
+			"a draft, as if it were not there": {f.member(), registry.GrantProduct{Product: "hidden", Environment: id.Production}, fault.NotFound},
+			"one that is not there":            {f.member(), registry.GrantProduct{Product: "p9", Environment: id.Production}, fault.NotFound},
+			"one that is for sandboxes alone":  {f.member(), registry.GrantProduct{Product: "early", Environment: id.Production}, fault.Conflict},
+			"one that they have":               {f.member(), registry.GrantProduct{Product: "p1", Environment: id.Production}, fault.Conflict},
+			"no environment":                   {f.member(), registry.GrantProduct{Product: "p2", Environment: "staging"}, fault.Conflict},
+			"without a verified address":       {unverified, grant, fault.Forbidden},
+		} {
+			_, err := f.RequestChange(t.Context(), c.by, "", c.edit)
+			if fault.KindOf(err) != c.want || err == nil {
+				t.Errorf("%s: %v, want the kind %v", name, err, c.want)
+			}
+		}
+		first := f.asks(t, grant)
+		t.Run("twice asked is one request", func(t *testing.T) {
+			for _, by := range []actor.Actor{f.member(), proven(f.leaverA, f.orgA, actor.RoleGrant{Role: actor.Viewer})} {
+				_, err := f.RequestChange(t.Context(), by, "again", grant)
+				wantKind(t, err, fault.Conflict)
+			}
+			list, err := f.Requests(t.Context(), f.operator, registry.RequestFilter{}, registry.Page{})
+			if err != nil || len(list.Items) != 1 || list.Items[0].ID != first || list.Items[0].Organisation != f.orgA {
+				t.Errorf("%+v, %v", list.Items, err)
+			}
+		})
+		t.Run("nobody of the organisation decides", func(t *testing.T) {
+			wantKind(t, f.Apply(t.Context(), f.chief(), registry.ApproveRequest{Request: first}), fault.Forbidden)
+			wantKind(t, f.Apply(t.Context(), f.chief(), registry.DeclineRequest{Request: first}), fault.Forbidden)
+		})
+		t.Run("TEN-02 it is told to the organisation alone", func(t *testing.T) {
+			q, err := f.AccessRequest(t.Context(), person("p-viewer-a", f.orgA, actor.Viewer), grant)
+			if err != nil || q == nil || q.ID != first {
+				t.Errorf("%+v, %v", q, err)
+			}
+			if q, err := f.AccessRequest(t.Context(), f.adminB, grant); err != nil || q != nil {
+				t.Errorf("B is told %+v, %v", q, err)
+			}
+		})
+		f.must(t, f.member(), registry.WithdrawRequest{Request: first})
+		f.clock.add(time.Second)
+		second := f.asks(t, grant)
+		f.must(t, f.operator.In(f.orgA), registry.ApproveRequest{Request: second})
+		if p, err := f.Product(t.Context(), f.member(), "p2"); err != nil || !cmp.Equal(p.Available, []id.Environment{id.Sandbox, id.Production}) {
+			t.Errorf("%v, %v", p.Available, err)
+		}
+		if q, err := f.AccessRequest(t.Context(), f.member(), grant); err != nil || q.ID != second || q.State != registry.RequestApproved {
+			t.Errorf("%+v, %v", q, err)
+		}
 	})
 }
 
