@@ -9,11 +9,12 @@ import (
 	"github.com/chromedp/cdproto/network"
 )
 
-// Who looks at pages: the sample person, and the same before they give their
-// second factor.
+// Who looks at pages: the sample person, the same before they give their second
+// factor, and the one who works for the operator.
 const (
-	ada  = "ada"
-	half = "half"
+	ada   = "ada"
+	half  = "half"
+	grace = "grace"
 )
 
 // noPages are addresses that answer with something else than a page.
@@ -94,6 +95,7 @@ func (p *product) fixtures(t *testing.T) map[string][]fixture {
 		"/": {{path: "/no/such/page", status: 404, heading: "Page not found", primary: "Go to the start"}},
 	}
 	maps.Copy(all, p.teamFixtures(t))
+	maps.Copy(all, p.operatorFixtures(t))
 	return all
 }
 
@@ -122,6 +124,9 @@ func (p *product) signedIn(t *testing.T, who string) *session {
 	}
 	s := &session{t: t, base: p.DashboardURL}
 	form := url.Values{"email": {p.Email}, "password": {p.Password}}
+	if who == grace {
+		form = url.Values{"email": {p.OperatorEmail}, "password": {p.OperatorPassword}}
+	}
 	if response := s.do("POST", "/signin", form.Encode()); response.StatusCode != 303 {
 		t.Fatalf("sign in: status %d", response.StatusCode)
 	}
@@ -129,6 +134,9 @@ func (p *product) signedIn(t *testing.T, who string) *session {
 		return s
 	}
 	s.enrol()
-	p.sessions = map[string]*session{who: s}
+	if p.sessions == nil {
+		p.sessions = map[string]*session{}
+	}
+	p.sessions[who] = s
 	return s
 }

@@ -28,6 +28,8 @@ type credentials struct {
 	ClientSecret      string `json:"client_secret"`
 	Email             string `json:"dashboard_email"`
 	Password          string `json:"dashboard_password"`
+	OperatorEmail     string `json:"operator_email"`
+	OperatorPassword  string `json:"operator_password"`
 }
 
 var built struct {
