@@ -329,21 +329,18 @@ type Setup struct {
 	Permissions []string  // none: given later
 	Secret      string    // name of its first secret; empty: none
 	Expires     time.Time // of that secret; zero: never
+	Asks        []string  // permissions that others are asked to give
+	Why         string    // in their request
 }
 
-// SetUpClient makes a client under a fresh id with permissions and a secret, or
-// nothing of it. The Plaintext cannot be read again; without a secret it is zero.
+// SetUpClient makes a client under a fresh id with permissions and a secret, and
+// asks others for more permissions, or nothing of it. The Plaintext cannot be read
+// again; without a secret it is zero.
 func (r *Registry) SetUpClient(ctx context.Context, by actor.Actor, s Setup) (key id.Client, first id.Secret, value secret.Plaintext, err error) {
-	owner := OwnedByOperator
-	switch {
-	case s.Account != "":
-		owner = OwnedByAccount
-	case by.Organisation() != "":
-		owner = OwnedByOrganisation
-	}
 	for collisions := 0; ; collisions++ {
-		key = id.NewClient(r.Rand, idPrefix(owner, s.Account), id.MinClientDigits+collisions/3)
-		edits := []Edit{CreateClient{ID: key, Account: s.Account, Name: s.Name, TokenLifetime: s.TokenLifetime, Networks: s.Networks, Contact: s.Contact, Note: s.Note}}
+		create := r.prepareClient(by, s.NewClient, id.MinClientDigits+collisions/3)
+		key = create.ID
+		edits := []Edit{create}
 		if len(s.Permissions) > 0 {
 			edits = append(edits, AddPermissions{Client: key, Permissions: s.Permissions})
 		}
@@ -354,6 +351,9 @@ func (r *Registry) SetUpClient(ctx context.Context, by actor.Actor, s Setup) (ke
 			}
 			first, edits = add.ID, append(edits, add)
 		}
+		if len(s.Asks) > 0 {
+			edits = append(edits, RequestChange{ID: id.NewRequest(r.Rand), Note: s.Why, Edits: Edits{AddPermissions{Client: key, Permissions: s.Asks}}})
+		}
 		err = r.Apply(ctx, by, edits...)
 		if isTaken(err) && collisions < 20 {
 			continue
@@ -363,6 +363,23 @@ func (r *Registry) SetUpClient(ctx context.Context, by actor.Actor, s Setup) (ke
 		}
 		return key, first, value, nil
 	}
+}
+
+// PrepareClient returns the edit that makes a client under a fresh id, which is
+// long enough to be free still when the edit is made in a week.
+func (r *Registry) PrepareClient(by actor.Actor, n NewClient) CreateClient {
+	return r.prepareClient(by, n, id.MinClientDigits+3)
+}
+
+func (r *Registry) prepareClient(by actor.Actor, n NewClient, digits int) CreateClient {
+	owner := OwnedByOperator
+	switch {
+	case n.Account != "":
+		owner = OwnedByAccount
+	case by.Organisation() != "":
+		owner = OwnedByOrganisation
+	}
+	return CreateClient{ID: id.NewClient(r.Rand, idPrefix(owner, n.Account), digits), Account: n.Account, Name: n.Name, TokenLifetime: n.TokenLifetime, Networks: n.Networks, Contact: n.Contact, Note: n.Note}
 }
 
 // Client returns a client of the actor's organisation; the operator's own

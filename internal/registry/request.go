@@ -69,12 +69,12 @@ type RequestChange struct {
 }
 
 func (e RequestChange) apply(ctx context.Context, c *change) error {
-	if c.by.Kind() != actor.Person || c.by.Organisation() == "" || !c.by.MaySomewhere(actor.OrganisationRead) {
-		return fault.Errorf(fault.Forbidden, "requests are for the members of an organisation")
+	if err := c.isMember(ctx); err != nil {
+		return err
 	}
 	c.says("request.create", c.by.Organisation(), string(e.ID))
 	if _, ok := id.ParseRequest(string(e.ID)); !ok || len(e.Edits) == 0 || len(e.Edits) > MaxRequestEdits {
-		return fault.Errorf(fault.Invalid, "a request needs its id and 1 to %d edits", MaxRequestEdits)
+		return fault.Errorf(fault.Invalid, "a request needs its id and 1 to %d changes", MaxRequestEdits)
 	}
 	if err := validText("note", e.Note); err != nil {
 		return err
@@ -103,27 +103,30 @@ func (e RequestChange) apply(ctx context.Context, c *change) error {
 	return c.tellDeciders(ctx, &r, asks)
 }
 
+// isMember refuses whoever has no place in the organisation: their request could
+// not be approved.
+func (c *change) isMember(ctx context.Context) error {
+	refusal := fault.Errorf(fault.Forbidden, "requests are for the members of an organisation")
+	if c.by.Kind() != actor.Person || c.by.Organisation() == "" || !c.by.MaySomewhere(actor.OrganisationRead) {
+		return refusal
+	}
+	_, err := loadMember(ctx, c.tx, c.by.Organisation(), c.by.Person())
+	if fault.KindOf(err) == fault.NotFound {
+		return refusal
+	}
+	return err
+}
+
 // place finds out what a request is about, and bases its edits on the versions
 // that are current. Of several edits of one subject the first one has the base.
 func (c *change) place(ctx context.Context, r *Request) (asks []ask, err error) {
+	if asks, err = c.asksOf(ctx, r.Edits); err != nil {
+		return nil, err
+	}
 	seen := map[string]bool{}
-	for i, edit := range r.Edits {
-		a, err := c.askOf(ctx, edit)
-		if err != nil {
+	for i, a := range asks {
+		if err := c.mayRequest(ctx, r.Edits[i], &a); err != nil {
 			return nil, err
-		}
-		if a.ability.OperatorOnly() {
-			err = c.verified() // it writes to people whom the actor does not know
-		} else {
-			err = c.by.Require(actor.AccountRead, a.account)
-		}
-		if err != nil {
-			return nil, err
-		}
-		if grant, ok := edit.(GrantProduct); ok {
-			if err := c.lacks(ctx, grant); err != nil {
-				return nil, err
-			}
 		}
 		if a.based != nil && !seen[a.subject] {
 			r.Edits[i] = a.based(a.version)
@@ -135,9 +138,26 @@ func (c *change) place(ctx context.Context, r *Request) (asks []ask, err error) 
 			r.Account = ""
 		}
 		r.ForOperator = r.ForOperator || a.ability.OperatorOnly()
-		asks = append(asks, a)
 	}
 	return asks, nil
+}
+
+// mayRequest asks whether the actor sees what an edit is about, and whether there
+// is something to change.
+func (c *change) mayRequest(ctx context.Context, edit Edit, a *ask) error {
+	if a.gone != nil {
+		return a.gone
+	}
+	if !a.ability.OperatorOnly() {
+		return c.by.Require(actor.AccountRead, a.account)
+	}
+	if err := c.verified(); err != nil { // it writes to people whom the actor does not know
+		return err
+	}
+	if grant, ok := edit.(GrantProduct); ok {
+		return c.lacks(ctx, grant)
+	}
+	return nil
 }
 
 // refuseSecondAsk refuses to ask the operator for what somebody of the
@@ -212,26 +232,27 @@ func (e DeclineRequest) apply(ctx context.Context, c *change) error {
 	if err := validText("reason", e.Reason); err != nil {
 		return err
 	}
-	if err := c.mayDecide(ctx, &r); err != nil {
+	asks, err := c.asksOf(ctx, r.Edits)
+	if err != nil {
 		return err
+	}
+	lacking := c.lacking(asks)
+	if !slices.ContainsFunc(lacking, isNil) {
+		return lacking[0]
 	}
 	return c.decide(ctx, &r, RequestDeclined, e.Reason)
 }
 
-// mayDecide asks for the ability that one of the edits needs. What an edit is
-// about may be gone by now: then its ability on the whole organisation counts.
-func (c *change) mayDecide(ctx context.Context, r *Request) (refusal error) {
-	for _, edit := range r.Edits {
-		a, err := c.askOf(ctx, edit)
-		if err != nil && fault.KindOf(err) != fault.NotFound {
-			return err
-		}
-		if refusal = c.may(a.ability, a.account); refusal == nil {
-			return nil
-		}
+// lacking says of each edit why the actor may not make it; nil: they have the
+// ability.
+func (c *change) lacking(asks []ask) (refusals []error) {
+	for _, a := range asks {
+		refusals = append(refusals, c.may(a.ability, a.account))
 	}
-	return refusal
+	return refusals
 }
+
+func isNil(err error) bool { return err == nil }
 
 // WithdrawRequest takes back a request of the actor's own.
 type WithdrawRequest struct {
@@ -347,36 +368,38 @@ func (r *Registry) Request(ctx context.Context, by actor.Actor, key id.Request) 
 	return q, err
 }
 
-// Approvable says which of the requests that wait the actor could approve by
-// their abilities: what each edit needs, and not one's own. Whether the change is
-// still possible shows when it is made.
-func (r *Registry) Approvable(ctx context.Context, by actor.Actor, requests []Request) (approvable map[id.Request]bool, err error) {
+// Outlook is what would become of a request that waits.
+type Outlook struct {
+	// Approvable says that the actor has the abilities that its edits need, and is
+	// not who asked. Whether the change is still possible shows when it is made.
+	Approvable bool
+	Before     []any // of each edit, its subject as it is; nil: there is none, or no more
+}
+
+// Outlooks returns the outlook of those requests that wait, which the actor may
+// read.
+func (r *Registry) Outlooks(ctx context.Context, by actor.Actor, requests []Request) (outlooks map[id.Request]Outlook, err error) {
 	err = r.DB.View(ctx, func(tx *sqldb.Tx) error {
 		c := &change{Registry: r, tx: tx, by: by}
-		approvable = map[id.Request]bool{}
+		outlooks = map[id.Request]Outlook{}
 		for i := range requests {
 			q := &requests[i]
-			if by.Person() == "" || by.Person() == q.RequestedBy || q.StateAt(r.Now()) != RequestPending {
+			if q.StateAt(r.Now()) != RequestPending {
 				continue
 			}
-			if approvable[q.ID], err = c.mayMakeAll(ctx, q); err != nil {
+			asks, err := c.asksOf(ctx, q.Edits)
+			if err != nil {
 				return err
 			}
+			var o Outlook
+			for _, a := range asks {
+				o.Before = append(o.Before, a.before)
+			}
+			missing := slices.ContainsFunc(c.lacking(asks), func(err error) bool { return err != nil })
+			o.Approvable = by.Person() != "" && by.Person() != q.RequestedBy && !missing
+			outlooks[q.ID] = o
 		}
 		return nil
 	})
-	return approvable, err
-}
-
-func (c *change) mayMakeAll(ctx context.Context, q *Request) (bool, error) {
-	for _, edit := range q.Edits {
-		a, err := c.askOf(ctx, edit)
-		if err != nil && fault.KindOf(err) != fault.NotFound { // what is gone can still be declined
-			return false, err
-		}
-		if c.may(a.ability, a.account) != nil {
-			return false, nil
-		}
-	}
-	return true, nil
+	return outlooks, err
 }

@@ -101,6 +101,63 @@ func TestARequestIsAllOrNothing(t *testing.T) {
 	})
 }
 
+func TestAClientIsRequestedWithItsPermissions(t *testing.T) {
+	each(t, func(t *testing.T, f *fixture) {
+		create := registry.CreateClient{ID: "sandbox-round-apple-7654", Account: f.sandboxA, Name: "requested"}
+		key := f.asks(t, create, registry.AddPermissions{Client: create.ID, Permissions: []string{"p1.read"}})
+		q, err := f.Request(t.Context(), f.member(), key)
+		if err != nil || q.Account != f.sandboxA {
+			t.Fatalf("about %q, %v", q.Account, err)
+		}
+		for name, c := range map[string]struct {
+			by   actor.Actor
+			want bool
+		}{
+			"account admin there":     {proven(f.leaverA, f.orgA, on(actor.AccountAdmin, f.sandboxA)), true},
+			"account admin elsewhere": {proven(f.leaverA, f.orgA, on(actor.AccountAdmin, f.productionA)), false},
+			"developer":               {proven(f.leaverA, f.orgA, actor.RoleGrant{Role: actor.Developer}), false},
+			"the one who asked":       {proven(f.memberA, f.orgA, actor.RoleGrant{Role: actor.OrganisationAdmin}), false},
+		} {
+			outlooks, err := f.Outlooks(t.Context(), c.by, []registry.Request{q})
+			if err != nil || outlooks[key].Approvable != c.want {
+				t.Errorf("%s: %+v, %v", name, outlooks, err)
+			}
+		}
+		f.must(t, f.chief(), registry.ApproveRequest{Request: key})
+		permissions, err := f.Permissions(t.Context(), f.adminA, create.ID)
+		if err != nil || !cmp.Equal(permissions, []string{"p1.read"}) {
+			t.Errorf("permissions = %v, %v", permissions, err)
+		}
+		_, err = f.RequestChange(t.Context(), f.member(), "", registry.AddPermissions{Client: "sandbox-round-apple-7655", Permissions: []string{"p1.read"}}, registry.CreateClient{ID: "sandbox-round-apple-7655", Account: f.sandboxA, Name: "too late"})
+		wantKind(t, err, fault.NotFound)
+	})
+}
+
+func TestARequestIsShownBesideWhatItWouldChange(t *testing.T) {
+	each(t, func(t *testing.T, f *fixture) {
+		key := f.asks(t, registry.RenameOrganisation{Name: "Another"}, registry.ChangeRoles{Person: f.memberA, Roles: []actor.RoleGrant{{Role: actor.Auditor}}})
+		q, err := f.Request(t.Context(), f.member(), key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		outlooks, err := f.Outlooks(t.Context(), f.chief(), []registry.Request{q})
+		if err != nil || !outlooks[key].Approvable || len(outlooks[key].Before) != 2 {
+			t.Fatalf("%+v, %v", outlooks, err)
+		}
+		if o, ok := outlooks[key].Before[0].(registry.Organisation); !ok || o.ID != f.orgA || o.Version != q.Edits[0].(registry.RenameOrganisation).Base {
+			t.Errorf("before: %+v", outlooks[key].Before[0])
+		}
+		if m, ok := outlooks[key].Before[1].(registry.Member); !ok || m.Person != f.memberA {
+			t.Errorf("before: %+v", outlooks[key].Before[1])
+		}
+		f.must(t, f.chief(), registry.ApproveRequest{Request: key})
+		q, err = f.Request(t.Context(), f.member(), key)
+		if outlooks, other := f.Outlooks(t.Context(), f.chief(), []registry.Request{q}); err != nil || other != nil || len(outlooks) != 0 {
+			t.Errorf("one that is decided: %+v, %v, %v", outlooks, err, other)
+		}
+	})
+}
+
 func TestRequestsEnd(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		rename := registry.RenameAccount{Account: f.sandboxA, Name: "asked"}
@@ -145,6 +202,7 @@ func TestWhatCannotBeApprovedIsNotRequested(t *testing.T) {
 			"the last admin's removal":     {f.member(), []registry.Edit{registry.RemoveMember{Person: f.chiefA}}, fault.Conflict},
 			"PRIV-01 on an account unseen": {ofSandbox, []registry.Edit{registry.SetClientState{Client: f.a1, State: registry.Disabled}}, fault.Forbidden},
 			"by a client":                  {actor.NewClient(f.manager, f.orgA, f.productionA, "", []string{"management.organisation.read"}), []registry.Edit{rename}, fault.Forbidden},
+			"by one of no place here":      {proven("p-99999999999999999999", f.orgA, actor.RoleGrant{Role: actor.Developer}), []registry.Edit{rename}, fault.Forbidden},
 			"by nobody":                    {actor.Actor{}, []registry.Edit{rename}, fault.Forbidden},
 			"by a stranger":                {proven(f.stranger, f.orgA), []registry.Edit{rename}, fault.Forbidden},
 		} {

@@ -16,17 +16,18 @@ import (
 // reveals a secret or sends a link: who made the edit would see what it brings,
 // and who asked for it would have chosen it.
 var requestable = map[string]func(text []byte) (Edit, error){
-	"CreateClient":      decoded[CreateClient],
-	"UpdateClient":      decoded[UpdateClient],
-	"SetClientState":    decoded[SetClientState],
-	"AddPermissions":    decoded[AddPermissions],
-	"RemovePermissions": decoded[RemovePermissions],
-	"SetSecretState":    decoded[SetSecretState],
-	"CreateAccount":     decoded[CreateAccount],
-	"RenameAccount":     decoded[RenameAccount],
-	"ChangeRoles":       decoded[ChangeRoles],
-	"RemoveMember":      decoded[RemoveMember],
-	"GrantProduct":      decoded[GrantProduct],
+	"CreateClient":       decoded[CreateClient],
+	"UpdateClient":       decoded[UpdateClient],
+	"SetClientState":     decoded[SetClientState],
+	"AddPermissions":     decoded[AddPermissions],
+	"RemovePermissions":  decoded[RemovePermissions],
+	"SetSecretState":     decoded[SetSecretState],
+	"CreateAccount":      decoded[CreateAccount],
+	"RenameAccount":      decoded[RenameAccount],
+	"RenameOrganisation": decoded[RenameOrganisation],
+	"ChangeRoles":        decoded[ChangeRoles],
+	"RemoveMember":       decoded[RemoveMember],
+	"GrantProduct":       decoded[GrantProduct],
 }
 
 func decoded[E Edit](text []byte) (Edit, error) {
@@ -90,6 +91,34 @@ type ask struct {
 	subject string
 	version int64 // 0: the edit has no base
 	based   func(version int64) Edit
+	before  any   // the subject as it is; nil: there is none yet
+	gone    error // there is no such subject, or another organisation has it
+}
+
+// asksOf finds out what each of some edits needs. What an earlier one creates is
+// there for a later one. Of a subject that is gone, the ability on the whole
+// organisation counts.
+func (c *change) asksOf(ctx context.Context, edits []Edit) ([]ask, error) {
+	asks, created := make([]ask, len(edits)), map[id.Client]id.Account{}
+	for i, edit := range edits {
+		a, err := c.askOf(ctx, edit)
+		if fault.KindOf(err) == fault.NotFound {
+			a.gone, a.before, err = err, nil, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		switch e := edit.(type) {
+		case CreateClient:
+			created[e.ID] = e.Account
+		case AddPermissions:
+			if account, ok := created[e.Client]; ok {
+				a = ask{ability: a.ability, account: account}
+			}
+		}
+		asks[i] = a
+	}
+	return asks, nil
 }
 
 // askOf finds out what an edit needs. A subject that is not there, or another
@@ -111,18 +140,19 @@ func (c *change) askOf(ctx context.Context, edit Edit) (ask, error) {
 	case RemovePermissions:
 		return c.askOfClient(ctx, e.Client, actor.PermissionWrite, e.Base, func(v int64) Edit { e.Base = v; return e })
 	case SetSecretState:
-		return c.askOfClient(ctx, e.Client, actor.SecretWrite, 1, nil)
+		return c.askOfSecret(ctx, e)
 	case CreateAccount:
 		return ask{ability: actor.AccountWrite}, nil
 	case RenameAccount:
 		a, err := loadAccount(ctx, c.tx, c.by.Organisation(), e.Account)
-		return ask{actor.AccountWrite, a.ID, string(a.ID), a.Version, baseOf(e.Base, func(v int64) Edit { e.Base = v; return e })}, err
+		return ask{ability: actor.AccountWrite, account: a.ID, subject: string(a.ID), version: a.Version, before: a, based: baseOf(e.Base, func(v int64) Edit { e.Base = v; return e })}, err
+	case RenameOrganisation:
+		o, err := loadOrganisation(ctx, c.tx, c.by.Organisation())
+		return ask{ability: actor.OrganisationWrite, subject: string(o.ID), version: o.Version, before: o, based: baseOf(e.Base, func(v int64) Edit { e.Base = v; return e })}, err
 	case ChangeRoles:
-		m, err := loadMember(ctx, c.tx, c.by.Organisation(), e.Person)
-		return ask{actor.MemberWrite, "", string(m.Person), m.Version, baseOf(e.Base, func(v int64) Edit { e.Base = v; return e })}, err
+		return c.askOfMember(ctx, e.Person, e.Base, func(v int64) Edit { e.Base = v; return e })
 	case RemoveMember:
-		m, err := loadMember(ctx, c.tx, c.by.Organisation(), e.Person)
-		return ask{actor.MemberWrite, "", string(m.Person), m.Version, baseOf(e.Base, func(v int64) Edit { e.Base = v; return e })}, err
+		return c.askOfMember(ctx, e.Person, e.Base, func(v int64) Edit { e.Base = v; return e })
 	case GrantProduct:
 		return ask{ability: actor.GrantWrite}, nil
 	}
@@ -131,7 +161,26 @@ func (c *change) askOf(ctx context.Context, edit Edit) (ask, error) {
 
 func (c *change) askOfClient(ctx context.Context, key id.Client, ability actor.Ability, base int64, based func(int64) Edit) (ask, error) {
 	client, err := loadClient(ctx, c.tx, c.by, key)
-	return ask{ability, client.Account, string(client.ID), client.Version, baseOf(base, based)}, err
+	return ask{ability: ability, account: client.Account, subject: string(client.ID), version: client.Version, before: client, based: baseOf(base, based)}, err
+}
+
+func (c *change) askOfSecret(ctx context.Context, e SetSecretState) (ask, error) {
+	a := ask{ability: actor.SecretWrite}
+	if e.State == SecretDisabled {
+		a.ability = actor.ClientDisable
+	}
+	client, err := loadClient(ctx, c.tx, c.by, e.Client)
+	if err != nil {
+		return a, err
+	}
+	s, err := loadSecret(ctx, c.tx, &client, e.Secret)
+	a.account, a.subject, a.before = client.Account, string(s.ID), s
+	return a, err
+}
+
+func (c *change) askOfMember(ctx context.Context, person id.Person, base int64, based func(int64) Edit) (ask, error) {
+	m, err := loadMember(ctx, c.tx, c.by.Organisation(), person)
+	return ask{ability: actor.MemberWrite, subject: string(m.Person), version: m.Version, before: m, based: baseOf(base, based)}, err
 }
 
 // baseOf keeps the base that an edit names.
