@@ -19,7 +19,7 @@ func (p *product) teamFixtures(t *testing.T) map[string][]fixture {
 	team := "/o/" + p.Organisation + "/team"
 	v := p.signedIn(t, ada)
 	v.do("POST", team+"/invite", url.Values{"email": {"grace.hopper@analytical-engines.example"}, "name": {"Grace Hopper"}, "role": {"developer"}, "account": {p.Account}}.Encode())
-	person := team + "/" + v.find(team, regexp.MustCompile(`/team/(p-\w+)"`))
+	person := team + "/" + v.find(team+"?q="+p.Email, regexp.MustCompile(`/team/(p-\w+)"`))
 	audit := "/o/" + p.Organisation + "/audit"
 	record := v.find(audit+"?action=client.permissions.add", regexp.MustCompile(`/audit/(\d+)"`))
 	return map[string][]fixture{
@@ -28,7 +28,7 @@ func (p *product) teamFixtures(t *testing.T) map[string][]fixture {
 			{path: team + "?q=nobody", status: 200, heading: "Team", who: ada},
 		},
 		"/o/{organisation}/team/invite":          {{path: team + "/invite", status: 200, heading: "Invite person", primary: "Send invitation", who: ada}},
-		"/o/{organisation}/team/{person}":        {{path: person, status: 200, heading: "Ada Lovelace", primary: "Change roles", who: ada}},
+		"/o/{organisation}/team/{person}":        {{path: person, status: 200, heading: "Ada Lovelace", primary: "Change roles", who: ada}, {path: person, status: 200, heading: "Ada Lovelace", who: grace}},
 		"/o/{organisation}/team/{person}/remove": {{path: person + "/remove", status: 200, heading: "Remove Ada Lovelace", who: ada}},
 		"/o/{organisation}/audit": {
 			{path: audit, status: 200, heading: "Audit log", primary: "Export CSV", who: ada},

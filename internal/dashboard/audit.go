@@ -3,7 +3,6 @@ package dashboard
 import (
 	"net/http"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -148,48 +147,6 @@ func (x *exchange) auditRow(a *registry.AuditRecord, people people) view.AuditRo
 	return row
 }
 
-// people are the members of the place, to read and to find by their names.
-type people []registry.Member
-
-func (x *exchange) people() (people, error) { return x.d.Registry.Members(x.Context(), x.by) }
-
-// nameOf is what people call an actor; "" for those who are no members.
-func (p people) nameOf(who string) string {
-	kind, key, _ := strings.Cut(who, ":")
-	switch actor.Kind(kind) {
-	case actor.System:
-		return "Doorward, " + strings.ReplaceAll(key, "-", " ")
-	case actor.Person:
-		for _, m := range p {
-			if string(m.Person) == key {
-				return titleOf(m.Name, m.Email)
-			}
-		}
-	}
-	return ""
-}
-
-func (p people) addresses(most int) (list []string) {
-	for _, m := range p {
-		if len(list) < most {
-			list = append(list, m.Email)
-		}
-	}
-	return list
-}
-
-// find is the id of whoever has that address or name.
-func (p people) find(text string) (id.Person, bool) {
-	at := slices.IndexFunc(p, func(m registry.Member) bool { return strings.EqualFold(m.Email, text) })
-	if at < 0 {
-		at = slices.IndexFunc(p, func(m registry.Member) bool { return strings.EqualFold(m.Name, text) })
-	}
-	if at < 0 {
-		return "", false
-	}
-	return p[at].Person, true
-}
-
 // filter reads the filters of the audit log.
 func (p people) filter(query url.Values) (f registry.AuditFilter, err error) {
 	f.Action = query.Get("action")
@@ -205,20 +162,6 @@ func (p people) filter(query url.Values) (f registry.AuditFilter, err error) {
 		f.Until = f.Until.AddDate(0, 0, 1)
 	}
 	return f, err
-}
-
-// actorOf is an actor as the audit log writes it, of what somebody typed.
-func (p people) actorOf(text string) string {
-	if person, ok := p.find(text); ok && text != "" {
-		return string(actor.Person) + ":" + string(person)
-	}
-	if _, ok := id.ParsePerson(text); ok {
-		return string(actor.Person) + ":" + text
-	}
-	if _, ok := id.ParseClient(text); ok {
-		return string(actor.Client) + ":" + text
-	}
-	return text
 }
 
 // dayOf reads a day of UTC.
@@ -256,7 +199,7 @@ func (d *dashboard) auditRecord(x *exchange) error {
 	if record.Content != nil {
 		page.Content = indented(record.Content)
 	}
-	page.Changes, page.Reason = changesOf(record.Action, record.Subject, record.Content)
+	page.Changes, page.Reason = wording{people, x.accountsHere()}.changesOf(record.Action, record.Subject, record.Content)
 	if page.ObjectPath, page.Object, err = x.objectOf(&record, page.Object); err != nil {
 		return err
 	}

@@ -92,7 +92,7 @@ func TestARecordShowsWhatWasBeforeAndWhatCame(t *testing.T) {
 	v.get(v.get(s.at("/o/{organisation}/audit?action=account.rename")).path(t, "<code>account.rename")).wants(t, http.StatusOK,
 		"Removed: Try-out name", "Added: <b>Shown</b> name", "From 192.0.2.7", "Request id", "Organisation admin")
 	v.post(s.at("/o/{organisation}/team/{person}"), "role", "viewer", "new_role", "developer", "new_account", string(s.sandbox))
-	v.get(v.get(s.at("/o/{organisation}/audit?action=member.roles")).path(t, "<code>member.roles")).wants(t, http.StatusOK, "Added: account "+string(s.sandbox)+", role developer roles")
+	v.get(v.get(s.at("/o/{organisation}/audit?action=member.roles")).path(t, "<code>member.roles")).wants(t, http.StatusOK, "Added: Developer on <b>Shown</b> roles")
 	held, create := "echo.call", "auth.sessions.create"
 	for _, edit := range []registry.Edit{
 		registry.AddPermissions{Client: s.client, Permissions: []string{held, create}}, registry.RemovePermissions{Client: s.client, Permissions: []string{held, "auth.unknown"}},

@@ -52,7 +52,9 @@ func (x *exchange) clientPage(tab string) (view.Page, view.ClientFrame) {
 	p := x.page(x.client.Name)
 	f := view.ClientFrame{
 		Name: x.client.Name, ID: string(x.client.ID), Path: x.clientPath(), List: x.here() + "/clients", Disabled: x.client.State == registry.Disabled,
-		MayEnable: x.by.May(actor.ClientWrite, x.account.ID),
+	}
+	if f.Disabled {
+		f.Enable = x.enabling()
 	}
 	for _, t := range []struct{ name, path string }{{"Overview", ""}, {"Secrets", "/secrets"}, {"Permissions", "/permissions"}, {"Settings", "/settings"}} {
 		f.Tabs = append(f.Tabs, view.Link{Label: t.name, Path: f.Path + t.path, Current: t.name == tab})
@@ -62,6 +64,20 @@ func (x *exchange) clientPage(tab string) (view.Page, view.ClientFrame) {
 		p.Context = append([]string{x.client.Name}, p.Context...)
 	}
 	return p, f
+}
+
+// enabling is the button that enables the client, or asks others to; nil for who
+// can do neither.
+func (x *exchange) enabling() *view.Action {
+	a := &view.Action{Label: "Enable client", Path: x.clientPath() + "/state", Fields: []view.Hidden{{Name: "state", Value: string(registry.Enabled)}}, Class: "small", Icon: "play"}
+	switch {
+	case x.by.May(actor.ClientWrite, x.account.ID):
+		return a
+	case x.mayAsk():
+		a.Label, a.Fields = "Ask to enable client", append(a.Fields, view.Hidden{Name: askField, Value: "1"})
+		return a
+	}
+	return nil
 }
 
 // overview is the client's first page: what it is, and how to call with it.
@@ -78,7 +94,7 @@ func (d *dashboard) overview(x *exchange) error {
 	}
 	page.Networks, page.Note = networkTexts(x.client.Networks), x.client.Note
 	if x.client.Contact != "" {
-		people, err := x.names()
+		people, err := x.people()
 		if err != nil {
 			return err
 		}
@@ -237,7 +253,7 @@ func (d *dashboard) setClientState(x *exchange) error {
 			return x.redirect(x.clientPath() + "/disable")
 		}
 	}
-	if err := d.Registry.Apply(x.Context(), x.by, registry.SetClientState{Client: x.client.ID, State: state}); err != nil {
+	if err := x.apply(registry.SetClientState{Client: x.client.ID, State: state}); err != nil {
 		return err
 	}
 	if state == registry.Enabled {
@@ -308,9 +324,9 @@ func (x *exchange) typed() string {
 }
 
 // deliberate refuses something final in production that was not confirmed by
-// typing the client's name, or without a recent sign-in.
+// typing the client's name, or without a recent sign-in. Asking for it is neither.
 func (x *exchange) deliberate() ([]view.FieldError, error) {
-	if x.typed() == "" {
+	if x.typed() == "" || x.asks() {
 		return nil, nil
 	}
 	if x.value("name") != strings.TrimSpace(x.client.Name) {
@@ -330,7 +346,7 @@ func (d *dashboard) deleteClient(x *exchange) error {
 	if len(errs) > 0 {
 		return x.showDelete(errs)
 	}
-	if err := d.Registry.Apply(x.Context(), x.by, registry.SetClientState{Client: x.client.ID, State: registry.Deleted}); err != nil {
+	if err := x.apply(registry.SetClientState{Client: x.client.ID, State: registry.Deleted}); err != nil {
 		return err
 	}
 	return x.done(x.here()+"/clients", "Client "+x.client.Name+" is deleted.", nil)

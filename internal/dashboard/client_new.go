@@ -63,26 +63,55 @@ func (x *exchange) givesSecret() bool {
 // which the answer itself shows.
 func (d *dashboard) createClient(x *exchange) error {
 	form := view.NewClientForm{Name: x.value("name"), Product: x.value("product"), Template: x.value("template"), Lifetime: x.value("lifetime")}
-	setup := registry.Setup{NewClient: registry.NewClient{Account: x.account.ID, Name: form.Name}}
-	var err error
-	if setup.TokenLifetime, err = lifetimeOf(form.Lifetime); err == nil && x.by.May(actor.PermissionWrite, x.account.ID) {
-		setup.Permissions, err = x.template(form.Product, form.Template)
-	}
-	if err == nil {
-		if x.givesSecret() {
-			setup.Secret, setup.Expires = firstSecret, x.secretEnd()
-		}
+	setup, err := x.setupOf(form)
+	switch {
+	case err != nil:
+	case x.asks():
+		err = x.askForClient(setup)
+	default:
 		err = x.setUp(setup)
 	}
 	if err == nil {
 		return nil
 	}
-	status, errs, err := x.refused(err, "name", "lifetime", "product")
+	status, errs, err := x.refused(err, "name", "lifetime", "product", "template requests")
 	form.Errors = errs
 	if err != nil {
 		return err
 	}
 	return x.showNewClient(status, form)
+}
+
+// setupOf is the client of a form. Permissions that the person may not give are
+// asked of those who may.
+func (x *exchange) setupOf(form view.NewClientForm) (setup registry.Setup, err error) {
+	setup = registry.Setup{NewClient: registry.NewClient{Account: x.account.ID, Name: form.Name}, Why: x.value("why")}
+	if setup.TokenLifetime, err = lifetimeOf(form.Lifetime); err != nil {
+		return setup, err
+	}
+	if x.givesSecret() {
+		setup.Secret, setup.Expires = firstSecret, x.secretEnd()
+	}
+	permissions, err := x.template(form.Product, form.Template)
+	if x.by.May(actor.PermissionWrite, x.account.ID) {
+		setup.Permissions = permissions
+	} else {
+		setup.Asks = permissions
+	}
+	return setup, err
+}
+
+// askForClient asks others to make a client with its permissions.
+func (x *exchange) askForClient(setup registry.Setup) error {
+	create := x.d.Registry.PrepareClient(x.by, setup.NewClient)
+	edits := []registry.Edit{create}
+	if permissions := append(setup.Permissions, setup.Asks...); len(permissions) > 0 {
+		edits = append(edits, registry.AddPermissions{Client: create.ID, Permissions: permissions})
+	}
+	if err := x.apply(edits...); err != nil {
+		return err
+	}
+	return x.done(x.here()+"/clients", "", nil)
 }
 
 // setUp makes the client once, however often the form is sent, and answers.
@@ -95,12 +124,16 @@ func (x *exchange) setUp(setup registry.Setup) error {
 		return err
 	}
 	if value.IsZero() {
-		return x.done(x.here()+"/clients/"+string(key), "Client "+setup.Name+" is created.", nil)
+		said := "Client " + setup.Name + " is created."
+		if len(setup.Asks) > 0 {
+			said = "Client " + setup.Name + " is created, and others are asked for its permissions."
+		}
+		return x.done(x.here()+"/clients/"+string(key), said, nil)
 	}
 	if err := x.enterClient(key); err != nil {
 		return err
 	}
-	return x.reveal("Client "+setup.Name+" is created", revealed{id: first, name: setup.Secret, value: value, expires: setup.Expires})
+	return x.reveal("Client "+setup.Name+" is created", revealed{id: first, name: setup.Secret, value: value, expires: setup.Expires, asked: len(setup.Asks) > 0})
 }
 
 // once is a registry that makes the change of this form once. The key comes

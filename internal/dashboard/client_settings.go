@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -57,7 +58,7 @@ func (d *dashboard) saveClientSettings(x *exchange) error {
 	form := view.ClientForm{Name: x.value("name"), Lifetime: x.value("lifetime"), Contact: x.value("contact"), Note: x.value("note"), Networks: x.value("networks")}
 	edit, err := x.settingsEdit(form)
 	if err == nil {
-		err = d.Registry.Apply(x.Context(), x.by, edit)
+		err = x.apply(edit)
 	}
 	if e, ok := errors.AsType[*fault.Error](err); ok && e.Code == fault.VersionStale {
 		return x.showClientSettings(http.StatusConflict, form, x.meanwhile(form))
@@ -74,15 +75,27 @@ func (d *dashboard) saveClientSettings(x *exchange) error {
 
 func (x *exchange) settingsEdit(form view.ClientForm) (edit registry.UpdateClient, err error) {
 	contact, note := id.Person(form.Contact), strings.ReplaceAll(form.Note, "\r\n", "\n")
-	edit = registry.UpdateClient{Client: x.client.ID, Name: &form.Name, Contact: &contact, Note: &note, Base: x.base()}
 	lifetime, err := lifetimeOf(form.Lifetime)
 	if err != nil {
 		return edit, err
 	}
-	edit.TokenLifetime = &lifetime
 	networks, err := parseNetworks(form.Networks)
-	edit.Networks = &networks
+	edit = registry.UpdateClient{
+		Client: x.client.ID, Name: unlike(form.Name, x.client.Name), Contact: unlike(contact, x.client.Contact), Note: unlike(note, x.client.Note),
+		TokenLifetime: unlike(lifetime, x.client.TokenLifetime), Base: x.base(),
+	}
+	if !slices.Equal(networks, x.client.Networks) {
+		edit.Networks = &networks
+	}
 	return edit, err
+}
+
+// unlike is what was chosen, if that is another value.
+func unlike[T comparable](chosen, now T) *T {
+	if chosen == now {
+		return nil
+	}
+	return &chosen
 }
 
 // parseNetworks reads one network or address in each line.

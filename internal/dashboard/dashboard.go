@@ -34,8 +34,7 @@ type Config struct {
 	People   *signin.People
 	Usage    *usage.Usage
 
-	Chain   func() journal.ChainState // what is known of the audit chain; nil: nothing
-	Process Process
+	Chain func() journal.ChainState // what is known of the audit chain; nil: nothing
 
 	TokenURL         string // where clients get tokens
 	APIURL           string // of the API domain

@@ -30,6 +30,7 @@ type exchange struct {
 	d       *dashboard
 	started time.Time
 	secret  bool // the page shows a secret: neither kept nor compressed
+	asked   bool // others were asked to make the form's change
 
 	route     route
 	requestID string
@@ -41,7 +42,6 @@ type exchange struct {
 	organisation registry.Organisation
 	account      registry.Account
 	client       registry.ClientSummary
-	operator     bool // the operator's area
 	by           actor.Actor
 }
 
@@ -108,8 +108,6 @@ func (x *exchange) page(title string, context ...string) view.Page {
 		p.Environment = string(x.account.ID.Environment())
 	case x.organisation.ID != "":
 		p.Context = append(p.Context, x.organisation.Name)
-	case x.operator:
-		p.Context, p.Operator = append(p.Context, "Operator"), true
 	}
 	return p
 }

@@ -14,8 +14,11 @@ import (
 const flashTime = time.Minute
 
 // done answers a form that was carried out: the page at path comes next and
-// says so, once.
+// says so, once. After a form that asked others it is the page of requests.
 func (x *exchange) done(path, text string, undo *view.Action) error {
+	if x.asked {
+		path, text, undo = "/o/"+string(x.organisation.ID)+"/requests", "Your request is sent to those who can make the change.", nil
+	}
 	content, err := json.Marshal(view.Flash{Tone: "ok", Text: text, Undo: undo})
 	if err != nil {
 		return err

@@ -36,14 +36,17 @@ func (x *exchange) showMember(status int, m *registry.Member, chosen []actor.Rol
 	if page.Locked, err = x.lockedPeople("roles"); err != nil {
 		return err
 	}
-	if page.Locked == nil {
-		page.Whole, page.Single = x.roleOptions(m.Roles, chosen, names)
-		page.NewRoles = roleChoices(form.NewRole, func(r actor.Role) bool { return r != actor.OrganisationAdmin })
-		if page.NewAccounts, err = x.accountChoices(form.NewAccount, actor.MemberWrite); err != nil {
-			return err
-		}
-		page.Remove = !page.You && x.mayHandOutAll(m.Roles)
+	asks := page.Locked != nil
+	page.Whole, page.Single = x.roleOptions(m.Roles, chosen, names, asks)
+	page.NewRoles = roleChoices(form.NewRole, func(r actor.Role) bool { return r != actor.OrganisationAdmin })
+	of := actor.MemberWrite
+	if asks {
+		of = actor.AccountRead
 	}
+	if page.NewAccounts, err = x.accountChoices(form.NewAccount, of); err != nil {
+		return err
+	}
+	page.Remove = !asks && !page.You && x.mayHandOutAll(m.Roles)
 	if page.Secrets, err = x.secretsLeft(m.Person); err != nil {
 		return err
 	}
@@ -52,11 +55,12 @@ func (x *exchange) showMember(status int, m *registry.Member, chosen []actor.Rol
 }
 
 // roleOptions are the roles on the whole organisation, and those held or chosen
-// on single accounts. What is not the reader's to give or take is locked.
-func (x *exchange) roleOptions(held, chosen []actor.RoleGrant, names map[id.Account]string) (whole, single []view.Option) {
+// on single accounts. What is not the reader's to give or take is locked, unless
+// they ask others to.
+func (x *exchange) roleOptions(held, chosen []actor.RoleGrant, names map[id.Account]string, asks bool) (whole, single []view.Option) {
 	option := func(g actor.RoleGrant, label, hint string) view.Option {
 		o := view.Option{Value: grantValue(g), Label: label, Hint: hint, Chosen: slices.Contains(chosen, g)}
-		if err := registry.MayHandOut(x.by, g); err != nil {
+		if err := registry.MayHandOut(x.by, g); err != nil && !asks {
 			o.Locked, o.Hint = true, message(err)
 		}
 		return o
@@ -135,7 +139,7 @@ func (d *dashboard) changeRoles(x *exchange) error {
 	}
 	wanted, err := addGrant(chosen, form)
 	if err == nil {
-		err = d.Registry.Apply(x.Context(), x.by, registry.ChangeRoles{Person: m.Person, Roles: wanted, Base: x.base()})
+		err = x.apply(registry.ChangeRoles{Person: m.Person, Roles: wanted, Base: x.base()})
 	}
 	if err != nil {
 		status, errs, err := x.refused(err, "role", "new_account account")
@@ -222,7 +226,7 @@ func (d *dashboard) removeMember(x *exchange) error {
 	if err != nil {
 		return err
 	}
-	if err := d.Registry.Apply(x.Context(), x.by, registry.RemoveMember{Person: m.Person, Base: x.base()}); err != nil {
+	if err := x.apply(registry.RemoveMember{Person: m.Person, Base: x.base()}); err != nil {
 		status, errs, err := x.refused(err, "")
 		if err != nil {
 			return err

@@ -75,7 +75,10 @@ func (x *exchange) showNewAccount(status int, form view.NewAccountForm) (err err
 
 func (d *dashboard) createAccount(x *exchange) error {
 	form := view.NewAccountForm{Name: x.value("name"), Environment: x.value("environment")}
-	key, err := d.Registry.CreateAccount(x.Context(), x.by, id.Environment(form.Environment), form.Name)
+	edit, err := d.Registry.PrepareAccount(id.Environment(form.Environment), form.Name)
+	if err == nil {
+		err = x.apply(edit)
+	}
 	if err != nil {
 		status, errs, err := x.refused(err, "name", "environment")
 		form.Errors = errs
@@ -84,8 +87,8 @@ func (d *dashboard) createAccount(x *exchange) error {
 		}
 		return x.showNewAccount(status, form)
 	}
-	path := "/a/" + string(key)
-	if key.Environment() == id.Production && !x.by.May(actor.ClientRead, key) { // not theirs to enter yet
+	path := "/a/" + string(edit.ID)
+	if edit.ID.Environment() == id.Production && !x.by.May(actor.ClientRead, edit.ID) { // not theirs to enter yet
 		path = x.here()
 	}
 	return x.done(path, "Account "+form.Name+" is created.", nil)

@@ -194,7 +194,7 @@ func (c *permissionChange) edits(x *exchange) (list []registry.Edit) {
 
 func (d *dashboard) changePermissions(x *exchange) error {
 	c := x.changeOf(x.PostForm)
-	err := d.Registry.Apply(x.Context(), x.by, c.edits(x)...)
+	err := x.apply(c.edits(x)...)
 	if e, ok := errors.AsType[*fault.Error](err); ok && e.Code == fault.VersionStale {
 		return x.showReview(http.StatusConflict, c, nil)
 	}
@@ -211,17 +211,4 @@ func (x *exchange) permissionsRefused(err error, c permissionChange) error {
 		return err
 	}
 	return x.showReview(status, c, errs)
-}
-
-// requestPermissions asks those who may to make the change.
-func (d *dashboard) requestPermissions(x *exchange) error {
-	c := x.changeOf(x.PostForm)
-	edits := c.edits(x)
-	if len(edits) == 0 {
-		return errBadForm
-	}
-	if _, err := d.Registry.RequestChange(x.Context(), x.by, x.value("note"), edits...); err != nil {
-		return x.permissionsRefused(err, c)
-	}
-	return x.done(x.clientPath()+"/permissions", "Your request is sent to those who can make the change.", nil)
 }

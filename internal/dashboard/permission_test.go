@@ -89,8 +89,8 @@ func TestWhoMayNotChangePermissionsAsksForThem(t *testing.T) {
 	path := s.at("/a/{account}/clients/{client}/permissions")
 	v.get(path).wants(t, http.StatusOK, "not change them", "Ask ")
 	review := v.get(path + "/review?add=auth.sessions.read")
-	review.wants(t, http.StatusOK, "Ask for these changes")
-	v.follow(v.post(path+"/request", append(formOf(review), "note", "for the report")...)).wants(t, http.StatusOK, "Your request is sent")
+	review.wants(t, http.StatusOK, "Ask to apply changes")
+	v.follow(v.post(path, append(formOf(review), "why", "for the report")...)).wants(t, http.StatusOK, "Your request is sent")
 	list, err := s.registry.Requests(t.Context(), s.system, registry.RequestFilter{}, registry.Page{})
 	must(t, err)
 	if len(list.Items) != 1 || list.Items[0].Note != "for the report" || len(list.Items[0].Edits) != 1 {

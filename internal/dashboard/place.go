@@ -3,7 +3,6 @@ package dashboard
 import (
 	"errors"
 	"net/netip"
-	"slices"
 	"strings"
 
 	"github.com/doorward/doorward/internal/actor"
@@ -91,25 +90,12 @@ func (x *exchange) recognise() error {
 func (x *exchange) self() actor.Actor { return x.d.People.Self(x.session, x.origin()) }
 
 func (x *exchange) enterPlace() (err error) {
-	if x.route.operator() {
-		return x.enterOperator()
-	}
 	if text := x.PathValue("account"); text != "" {
 		return x.enterAccount(id.Account(text))
 	}
 	if text := x.PathValue("organisation"); text != "" {
 		return x.enterOrganisation(id.Organisation(text))
 	}
-	return nil
-}
-
-// enterOperator goes to the operator's area, which is not there for others than
-// the operator's people.
-func (x *exchange) enterOperator() (err error) {
-	if x.by, err = x.d.People.Actor(x.session, "", x.origin()); err != nil {
-		return err
-	}
-	x.operator = true
 	return nil
 }
 
@@ -178,14 +164,11 @@ func (x *exchange) sees(ability actor.Ability) error {
 	return fault.Errorf(fault.Forbidden, "this needs the right to %s", ability.Words())
 }
 
-// findPlaces lists where the person can go: the operator's area, their
-// organisations, and the accounts of the one in which they are.
+// findPlaces lists where the person can go: their organisations, and the
+// accounts of the one in which they are.
 func (x *exchange) findPlaces() error {
-	if slices.ContainsFunc(x.session.Memberships, func(m registry.Membership) bool { return m.Organisation == "" }) {
-		x.places = append(x.places, view.Place{Name: "Operator", Path: operatorPath, Environment: view.Operator, Current: x.operator})
-	}
 	here := x.organisation.ID
-	if here == "" && !x.operator && len(x.session.Memberships) == 1 {
+	if here == "" && len(x.session.Memberships) == 1 {
 		here = x.session.Memberships[0].Organisation
 	}
 	seen := false
@@ -242,8 +225,6 @@ func (x *exchange) here() string {
 		return "/a/" + string(x.account.ID)
 	case x.organisation.ID != "":
 		return "/o/" + string(x.organisation.ID)
-	case x.operator:
-		return operatorPath
 	}
 	return ""
 }
@@ -280,8 +261,6 @@ func (x *exchange) nav() (items []view.NavItem) {
 	switch {
 	case x.account.ID != "":
 		entries = accountNav
-	case x.operator:
-		entries = operatorNav
 	case x.organisation.ID == "" && (x.URL.Path == "/me" || strings.HasPrefix(x.URL.Path, "/me/")):
 		entries, place = meNav, "/me"
 	case x.organisation.ID == "":
@@ -295,65 +274,6 @@ func (x *exchange) nav() (items []view.NavItem) {
 	return items
 }
 
-// locked says who can change what the person may only look at; nil when they
-// may change it themselves.
-func (x *exchange) locked(what string, ability actor.Ability) (*view.Locked, error) {
-	if x.by.May(ability, x.account.ID) {
-		return nil, nil //nolint:nilnil // not locked is an answer
-	}
-	l := &view.Locked{What: what, SecondFactor: x.by.NeedsSecondFactor(ability, x.account.ID)}
-	var err error
-	if !l.SecondFactor {
-		l.Holders, err = x.holders(ability)
-	}
-	return l, err
-}
-
-// holders are the names of those who have an ability here.
-func (x *exchange) holders(ability actor.Ability) (names []string, err error) {
-	members, err := x.d.Registry.Members(x.Context(), x.by)
-	if err != nil {
-		return nil, err
-	}
-	for _, m := range members {
-		for _, g := range m.Roles {
-			if (g.Account == "" || g.Account == x.account.ID) && g.Role.Abilities()[ability] {
-				names = append(names, titleOf(m.Name, m.Email))
-				break
-			}
-		}
-	}
-	return names, nil
-}
-
-// names are those of people, by their actor (person:…).
-type names map[string]string
-
-// names are those of the members here.
-func (x *exchange) names() (names, error) {
-	members, err := x.d.Registry.Members(x.Context(), x.by)
-	n := names{}
-	for _, m := range members {
-		n["person:"+string(m.Person)] = titleOf(m.Name, m.Email)
-	}
-	return n, err
-}
-
-// of is what to call an actor: a person who has left is known by id alone.
-func (n names) of(who string) string {
-	if name, ok := n[who]; ok {
-		return name
-	}
-	kind, key, _ := strings.Cut(who, ":")
-	switch kind {
-	case "person":
-		return "somebody who has left"
-	case "system":
-		return "the system"
-	}
-	return key
-}
-
 func titleOf(name, email string) string {
 	if name == "" {
 		return email
@@ -361,11 +281,10 @@ func titleOf(name, email string) string {
 	return name
 }
 
-// rolesWith are the titles of the roles that have an ability: the operator's in
-// the operator's area, elsewhere the customers'.
-func (x *exchange) rolesWith(ability actor.Ability) (titles []string) {
+// rolesWith are the titles of the customers' roles that have an ability.
+func rolesWith(ability actor.Ability) (titles []string) {
 	for _, role := range actor.Roles() {
-		if role.Operator() == x.operator && role.Abilities()[ability] {
+		if !role.Operator() && role.Abilities()[ability] {
 			titles = append(titles, role.Title())
 		}
 	}

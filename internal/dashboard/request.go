@@ -1,7 +1,6 @@
 package dashboard
 
 import (
-	"cmp"
 	"encoding/json"
 	"maps"
 	"net/http"
@@ -10,6 +9,7 @@ import (
 	"strings"
 	"unicode"
 
+	"github.com/doorward/doorward/internal/actor"
 	"github.com/doorward/doorward/internal/dashboard/view"
 	"github.com/doorward/doorward/internal/fault"
 	"github.com/doorward/doorward/internal/id"
@@ -31,20 +31,23 @@ func (d *dashboard) requests(x *exchange) error {
 	if err != nil {
 		return err
 	}
-	names, err := x.names()
+	people, err := x.people()
 	if err != nil {
 		return err
 	}
-	approvable, err := d.Registry.Approvable(x.Context(), x.by, list.Items)
+	outlooks, err := d.Registry.Outlooks(x.Context(), x.by, list.Items)
+	if err != nil {
+		return err
+	}
+	accounts, err := x.accountNames(grantsOf(list.Items)...)
 	if err != nil {
 		return err
 	}
 	for i := range list.Items {
-		row, err := x.requestRow(&list.Items[i], names)
+		row, err := x.requestRow(&list.Items[i], outlooks[list.Items[i].ID], wording{people, accounts})
 		if err != nil {
 			return err
 		}
-		row.Decides = approvable[list.Items[i].ID]
 		page.Rows = append(page.Rows, row)
 	}
 	if query.Has("after") {
@@ -60,18 +63,32 @@ func (d *dashboard) requests(x *exchange) error {
 	return x.show(http.StatusOK, view.RequestsPage(x.page("Requests"), page))
 }
 
-func (x *exchange) requestRow(q *registry.Request, names names) (view.Request, error) {
-	row := view.Request{
-		Path: x.here() + "/requests/" + string(q.ID), ID: string(q.ID), Who: names.of("person:" + string(q.RequestedBy)), Note: q.Note,
-		State: string(q.StateAt(x.d.Now())), CreatedAt: q.CreatedAt, ExpiresAt: q.ExpiresAt, DecidedAt: q.DecidedAt, Reason: q.Reason,
-		Mine: q.RequestedBy == x.session.Person.ID, ForOperator: q.ForOperator,
+// grantsOf are the roles that requests would give, and the accounts that they
+// are about.
+func grantsOf(requests []registry.Request) (all []actor.RoleGrant) {
+	for _, q := range requests {
+		all = append(all, actor.RoleGrant{Account: q.Account})
+		for _, edit := range q.Edits {
+			if e, ok := edit.(registry.ChangeRoles); ok {
+				all = append(all, e.Roles...)
+			}
+		}
 	}
-	switch _, known := names[q.DecidedBy]; {
+	return all
+}
+
+func (x *exchange) requestRow(q *registry.Request, outlook registry.Outlook, w wording) (view.Request, error) {
+	row := view.Request{
+		Path: x.here() + "/requests/" + string(q.ID), ID: string(q.ID), Who: w.people.of("person:" + string(q.RequestedBy)), Note: q.Note,
+		State: string(q.StateAt(x.d.Now())), CreatedAt: q.CreatedAt, ExpiresAt: q.ExpiresAt, DecidedAt: q.DecidedAt, Reason: q.Reason,
+		Mine: q.RequestedBy == x.session.Person.ID, ForOperator: q.ForOperator, Decides: outlook.Approvable, Place: w.accounts[q.Account],
+	}
+	switch name := w.people.nameOf(q.DecidedBy); {
 	case q.DecidedBy == "":
-	case q.ForOperator && !known:
+	case q.ForOperator && name == "":
 		row.DecidedBy = "the operator"
 	default:
-		row.DecidedBy = names.of(q.DecidedBy)
+		row.DecidedBy = w.people.of(q.DecidedBy)
 	}
 	text, err := json.Marshal(q.Edits)
 	if err != nil {
@@ -84,33 +101,66 @@ func (x *exchange) requestRow(q *registry.Request, names names) (view.Request, e
 	if err := json.Unmarshal(text, &edits); err != nil {
 		return row, err
 	}
-	for _, e := range edits {
-		row.Edits = append(row.Edits, requestedEdit(e.Kind, e.Edit))
+	for i, e := range edits {
+		before, err := beforeOf(outlook, i)
+		if err != nil {
+			return row, err
+		}
+		row.Edits = append(row.Edits, w.requestedEdit(e.Kind, e.Edit, before))
 	}
 	return row, nil
 }
 
-// requestedEdit puts an edit into words: what is done, to which client or with
-// which product, and what comes or goes.
-func requestedEdit(kind string, edit map[string]any) view.RequestedEdit {
-	e := view.RequestedEdit{Title: sentence(kind), Subject: words(cmp.Or(edit["client"], edit["product"]))}
-	change := "added"
-	if strings.HasPrefix(kind, "Remove") || strings.HasPrefix(kind, "Delete") || strings.HasPrefix(kind, "Withdraw") {
-		change = "removed"
+// beforeOf are the fields of what an edit would change, as they are.
+func beforeOf(outlook registry.Outlook, edit int) (map[string]any, error) {
+	if edit >= len(outlook.Before) || outlook.Before[edit] == nil {
+		return nil, nil
+	}
+	text, err := json.Marshal(outlook.Before[edit])
+	if err != nil {
+		return nil, err
+	}
+	var fields map[string]any
+	err = json.Unmarshal(text, &fields)
+	return foldedNames(fields), err
+}
+
+// subjects are the fields of edits that name what is changed, and how.
+var subjects = []string{"base", "client", "account", "person", "secret", "product", "id", "state"}
+
+// requestedEdit puts an edit into words: what is done, to what, and what of it
+// comes and goes.
+func (w wording) requestedEdit(kind string, edit, before map[string]any) view.RequestedEdit {
+	e := view.RequestedEdit{Title: titleOfEdit(kind, words(edit["state"])), Name: titleOf(words(before["name"]), words(before["email"]))}
+	for _, field := range []string{"person", "secret", "client", "account", "product"} {
+		if subject := words(edit[field]); subject != "" && e.Subject == "" && kind != "CreateClient" {
+			e.Subject = subject
+		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(edit)) {
-		if name == "base" || name == "client" || name == "product" {
+		if slices.Contains(subjects, name) {
 			continue
 		}
-		values, isList := edit[name].([]any)
-		if !isList {
-			values = []any{edit[name]}
+		old, had := before[folded(name)]
+		lines := changed(name, old, had, edit[name], w.of(name))
+		if kind == "RemovePermissions" {
+			for i := range lines {
+				lines[i].Kind = "removed"
+			}
 		}
-		for _, value := range values {
-			e.Changes = append(e.Changes, view.Change{Kind: change, Words: words(value), Key: name})
-		}
+		e.Changes = append(e.Changes, lines...)
 	}
 	return e
+}
+
+// titleOfEdit says what an edit does.
+func titleOfEdit(kind, state string) string {
+	what := map[string]string{"SetClientState": "client", "SetSecretState": "secret"}[kind]
+	verb := map[string]string{"enabled": "Enable", "active": "Enable", "disabled": "Disable", "deleted": "Delete", "revoked": "Revoke"}[state]
+	if what == "" || verb == "" {
+		return sentence(kind)
+	}
+	return verb + " " + what
 }
 
 // sentence is a name of Go as words: AddPermissions is “Add permissions”.
@@ -128,7 +178,14 @@ func sentence(name string) string {
 
 // approveRequest makes the change with the rights of who approves.
 func (d *dashboard) approveRequest(x *exchange) error {
-	if err := d.Registry.Apply(x.Context(), x.by, registry.ApproveRequest{Request: id.Request(x.PathValue("request"))}); err != nil {
+	q, err := d.Registry.Request(x.Context(), x.by, id.Request(x.PathValue("request")))
+	if err != nil {
+		return err
+	}
+	if final(q.Edits) && !x.by.Recent() {
+		return actor.ErrRecentSignIn
+	}
+	if err := d.Registry.Apply(x.Context(), x.by, registry.ApproveRequest{Request: q.ID}); err != nil {
 		return err
 	}
 	return x.done(x.here()+"/requests", "The change is made, and who asked for it is told.", nil)

@@ -39,7 +39,7 @@ func Routes() []Route {
 
 // routes is the map of the Dashboard.
 func (d *dashboard) routes() []route {
-	return slices.Concat(d.clientRoutes(), d.operatorRoutes(), []route{
+	return append(d.clientRoutes(), []route{
 		{method: "GET", pattern: "/{$}", handle: d.root, open: true},
 		{method: "GET", pattern: "/signup", handle: d.signUpForm, open: true},
 		{method: "POST", pattern: "/signup", handle: d.signUp, open: true},
@@ -122,7 +122,7 @@ func (d *dashboard) routes() []route {
 		{method: "GET", pattern: "/help/keys", handle: d.helpKeys, open: true},
 		{method: "GET", pattern: "/styleguide", handle: d.styleguide, open: true},
 		{method: "POST", pattern: "/theme", handle: d.setTheme, open: true},
-	})
+	}...)
 }
 
 // clientRoutes are those of API clients.
@@ -148,7 +148,6 @@ func (d *dashboard) clientRoutes() []route {
 		{method: "GET", pattern: "/a/{account}/clients/{client}/permissions", handle: d.permissions, needs: actor.ClientRead},
 		{method: "POST", pattern: "/a/{account}/clients/{client}/permissions", handle: d.changePermissions, needs: actor.PermissionWrite},
 		{method: "GET", pattern: "/a/{account}/clients/{client}/permissions/review", handle: d.reviewPermissions, needs: actor.ClientRead},
-		{method: "POST", pattern: "/a/{account}/clients/{client}/permissions/request", handle: d.requestPermissions, needs: actor.ClientRead},
 		{method: "GET", pattern: "/a/{account}/clients/{client}/settings", handle: d.clientSettings, needs: actor.ClientRead},
 		{method: "POST", pattern: "/a/{account}/clients/{client}/settings", handle: d.saveClientSettings, needs: actor.ClientWrite},
 		{method: "POST", pattern: "/a/{account}/clients/{client}/env", handle: d.downloadSecret, needs: actor.SecretWrite},

@@ -33,7 +33,7 @@ func (d *dashboard) secrets(x *exchange) error {
 		return err
 	}
 	page.MayDisable = x.by.May(actor.ClientDisable, x.account.ID)
-	names, err := x.names()
+	people, err := x.people()
 	if err != nil {
 		return err
 	}
@@ -45,7 +45,7 @@ func (d *dashboard) secrets(x *exchange) error {
 			}
 		}
 		row := x.secretRow(&s)
-		row.CreatedBy = names.of(s.CreatedBy)
+		row.CreatedBy = people.of(s.CreatedBy)
 		page.Rows = append(page.Rows, row)
 	}
 	page.Full = len(list.Items)-page.Revoked >= registry.MaxSecrets
@@ -156,6 +156,7 @@ type revealed struct {
 	name    string
 	value   secret.Plaintext
 	expires time.Time
+	asked   bool // others were asked for the client's permissions
 }
 
 // reveal shows a secret, this once. The page is the answer of the form that
@@ -174,7 +175,7 @@ func (x *exchange) reveal(title string, s revealed) error {
 	p := x.page(title, x.client.Name)
 	p.Width = "middle"
 	return x.show(http.StatusOK, view.RevealPage(p, view.Reveal{
-		Live:   line,
+		Live: line, Asked: s.asked,
 		Client: x.client.Name, ClientID: string(x.client.ID), Path: x.clientPath(), SecretID: string(s.id), Name: s.name, Value: s.value.Reveal(),
 		Expires: s.expires, File: envName(string(x.client.ID)), Script: snippets[0].Text, Method: call.Method, CallPath: call.Path,
 	}))
@@ -305,7 +306,7 @@ func (d *dashboard) setSecretState(x *exchange) error {
 			return x.redirect(x.clientPath() + "/secrets/" + string(s.ID) + "/disable")
 		}
 	}
-	if err := d.Registry.Apply(x.Context(), x.by, registry.SetSecretState{Client: x.client.ID, Secret: s.ID, State: state}); err != nil {
+	if err := x.apply(registry.SetSecretState{Client: x.client.ID, Secret: s.ID, State: state}); err != nil {
 		return err
 	}
 	if state == registry.SecretActive {
@@ -367,7 +368,7 @@ func (d *dashboard) revokeSecret(x *exchange) error {
 		return x.showRevoke(errs)
 	}
 	edit := registry.SetSecretState{Client: x.client.ID, Secret: s.ID, State: registry.SecretRevoked, WithDescendants: x.value("descendants") != ""}
-	if err := d.Registry.Apply(x.Context(), x.by, edit); err != nil {
+	if err := x.apply(edit); err != nil {
 		return err
 	}
 	return x.done(x.clientPath()+"/secrets", "Secret "+s.Name+" is revoked.", nil)

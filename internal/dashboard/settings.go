@@ -42,7 +42,7 @@ func (x *exchange) showSettings(status int, ability actor.Ability, s view.Settin
 
 func (d *dashboard) saveOrganisationSettings(x *exchange) error {
 	edit := registry.RenameOrganisation{Name: x.value("name"), Base: x.base()}
-	if err := d.Registry.Apply(x.Context(), x.by, edit); err != nil {
+	if err := x.apply(edit); err != nil {
 		status, errs, err := x.refused(err, "name")
 		if err != nil {
 			return err
@@ -54,7 +54,7 @@ func (d *dashboard) saveOrganisationSettings(x *exchange) error {
 
 func (d *dashboard) saveAccountSettings(x *exchange) error {
 	edit := registry.RenameAccount{Account: x.account.ID, Name: x.value("name"), Base: x.base()}
-	if err := d.Registry.Apply(x.Context(), x.by, edit); err != nil {
+	if err := x.apply(edit); err != nil {
 		status, errs, err := x.refused(err, "name")
 		if err != nil {
 			return err

@@ -111,17 +111,21 @@ func (d *dashboard) beginFirstSteps(x *exchange) error {
 	if err != nil {
 		return err
 	}
-	if x.by.May(actor.PermissionWrite, x.account.ID) {
-		for _, p := range products {
-			if p.Definition.Key == form.Product {
-				for _, permission := range startPermissions(&p.Definition) {
-					setup.Permissions = append(setup.Permissions, permission.Key)
-				}
+	var permissions []string
+	for _, p := range products {
+		if p.Definition.Key == form.Product {
+			for _, permission := range startPermissions(&p.Definition) {
+				permissions = append(permissions, permission.Key)
 			}
 		}
-		if len(setup.Permissions) == 0 {
-			err = errProduct
-		}
+	}
+	if len(permissions) == 0 {
+		err = errProduct
+	}
+	if x.by.May(actor.PermissionWrite, x.account.ID) {
+		setup.Permissions = permissions
+	} else {
+		setup.Asks = permissions
 	}
 	if err == nil {
 		if x.givesSecret() {

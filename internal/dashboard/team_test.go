@@ -18,9 +18,9 @@ GET  /o/{organisation}/team/invite                      P P - - - -
 POST /o/{organisation}/team/invite                      D D F F F F
 POST /o/{organisation}/invitations/{invitation}/resend  D F F F F F
 POST /o/{organisation}/invitations/{invitation}/revoke  D F F F F F
-GET  /o/{organisation}/team/{person}                    P P - - - -
+GET  /o/{organisation}/team/{person}                    P P A A A A
 POST /o/{organisation}/team/{person}                    D D F F F F
-GET  /o/{organisation}/team/{person}/remove             P - - - - -
+GET  /o/{organisation}/team/{person}/remove             P - A A A A
 POST /o/{organisation}/team/{person}/remove             D F F F F F
 GET  /o/{organisation}/leave                            - P P P P P
 POST /o/{organisation}/leave                            D D D D D D
@@ -54,7 +54,7 @@ func (s *site) invited(t testing.TB, email string) id.Invitation {
 // linkTo is the path of the newest link that was mailed to an address.
 func (s *site) linkTo(t testing.TB, email string) string {
 	t.Helper()
-	entries, _, err := s.outbox.List(t.Context(), false, "")
+	entries, _, err := s.outbox.List(t.Context(), "")
 	must(t, err)
 	for _, e := range entries {
 		if e.Recipient != email {
