@@ -10,11 +10,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/cdproto/target"
 	"github.com/chromedp/chromedp"
 )
 
@@ -81,11 +83,11 @@ type look struct {
 	cookies  []*network.CookieParam
 }
 
-// tab is a page of the one browser. Tests come one after the other, and each
-// begins without cookies.
+// tab is a page of the one browser, with cookies and a store of its own.
 type tab struct {
-	t   *testing.T
-	ctx context.Context
+	t       *testing.T
+	ctx     context.Context
+	profile cdp.BrowserContextID
 
 	mu       sync.Mutex
 	problems []string // console, exceptions, failed requests, policy violations
@@ -96,11 +98,12 @@ const watch = `addEventListener("securitypolicyviolation", (e) => console.error(
 
 func open(t *testing.T, l look) *tab {
 	t.Helper()
-	ctx, cancel := chromedp.NewContext(browser(t))
+	first, profile := window(t)
+	ctx, cancel := chromedp.NewContext(browser(t), chromedp.WithTargetID(first))
 	t.Cleanup(cancel)
 	ctx, stop := context.WithTimeout(ctx, 5*patience)
 	t.Cleanup(stop)
-	b := &tab{t: t, ctx: ctx}
+	b := &tab{t: t, ctx: ctx, profile: profile}
 	chromedp.ListenTarget(ctx, b.hear)
 	if err := chromedp.Run(ctx); err != nil { // the tab lives as long as this context: without the bound of a step
 		t.Fatal(err)
@@ -113,7 +116,7 @@ func open(t *testing.T, l look) *tab {
 		scheme = "dark"
 	}
 	b.run(
-		network.Enable(), log.Enable(), page.Enable(), network.ClearBrowserCookies(),
+		network.Enable(), log.Enable(), page.Enable(),
 		chromedp.ActionFunc(func(ctx context.Context) error {
 			_, err := page.AddScriptToEvaluateOnNewDocument(watch).Do(ctx)
 			return err
@@ -121,11 +124,27 @@ func open(t *testing.T, l look) *tab {
 		emulation.SetDeviceMetricsOverride(l.width, 900, 1, false),
 		emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}, {Name: "prefers-reduced-motion", Value: "reduce"}}),
 		emulation.SetScriptExecutionDisabled(l.noScript),
+		emulation.SetFocusEmulationEnabled(true), // each window is the one that has the keyboard
 	)
 	for _, c := range l.cookies {
 		b.run(network.SetCookie(c.Name, c.Value).WithURL(c.URL).WithHTTPOnly(true))
 	}
 	return b
+}
+
+// window opens a window of a profile of its own until the test ends.
+func window(t *testing.T) (id target.ID, profile cdp.BrowserContextID) {
+	t.Helper()
+	ctx := cdp.WithExecutor(browser(t), chromedp.FromContext(browser(t)).Browser)
+	profile, err := target.CreateBrowserContext().Do(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = target.DisposeBrowserContext(profile).Do(ctx) })
+	if id, err = target.CreateTarget("about:blank").WithBrowserContextID(profile).WithNewWindow(true).Do(ctx); err != nil {
+		t.Fatal(err)
+	}
+	return id, profile
 }
 
 func (b *tab) hear(event any) {

@@ -10,14 +10,15 @@ import (
 )
 
 // Who looks at pages: the sample person, the same before they give their second
-// factor, and a viewer of their organisation.
+// factor, the one who works for the operator, and a viewer of the organisation.
 const (
 	ada   = "ada"
 	half  = "half"
 	grace = "grace"
+	mary  = "mary"
 )
 
-const graceEmail = "grace@analytical-engines.example"
+const maryEmail = "mary@analytical-engines.example"
 
 // noPages are addresses that answer with something else than a page.
 var noPages = []string{"/start", "/a/{account}/clients/{client}/live/events", "/{$}", "/o/{organisation}/audit/export", "/a/{account}/clients/{client}/postman"}
@@ -39,15 +40,15 @@ func (p *product) fixtures(t *testing.T) map[string][]fixture {
 		},
 		"/o/{organisation}/accounts/new": {
 			{path: organisation + "/accounts/new", status: 200, heading: "Create account", primary: "Create account", who: ada},
-			{path: organisation + "/accounts/new", status: 200, heading: "Create account", who: grace},
+			{path: organisation + "/accounts/new", status: 200, heading: "Create account", who: mary},
 		},
 		"/o/{organisation}/requests": {
 			{path: organisation + "/requests", status: 200, heading: "Requests", primary: "Approve and make the change", who: ada},
-			{path: organisation + "/requests", status: 200, heading: "Requests", who: grace},
+			{path: organisation + "/requests", status: 200, heading: "Requests", who: mary},
 			{path: organisation + "/requests?all=1", status: 200, heading: "Requests", who: ada},
 		},
 		"/o/{organisation}/roles":    {{path: organisation + "/roles", status: 200, heading: "Roles", who: ada}},
-		"/o/{organisation}/settings": {{path: organisation + "/settings", status: 200, heading: "Settings", who: ada}, {path: organisation + "/settings", status: 200, heading: "Settings", who: grace}},
+		"/o/{organisation}/settings": {{path: organisation + "/settings", status: 200, heading: "Settings", who: ada}, {path: organisation + "/settings", status: 200, heading: "Settings", who: mary}},
 		"/a/{account}/settings": {
 			{path: account + "/settings", status: 200, heading: "Settings", primary: "Save name", who: ada},
 			{path: "/a/" + p.ProductionAccount + "/settings", status: 200, heading: "Settings", who: ada},
@@ -68,24 +69,24 @@ func (p *product) fixtures(t *testing.T) map[string][]fixture {
 		},
 		"/a/{account}/clients": {
 			{path: clients, status: 200, heading: "Clients", primary: "Create client", who: ada},
-			{path: clients, status: 200, heading: "Clients", who: grace},
+			{path: clients, status: 200, heading: "Clients", who: mary},
 			{path: clients + "?q=nothing&product=echo&state=disabled&ending=14", status: 200, heading: "Clients", primary: "Create client", who: ada},
 		},
-		"/a/{account}/clients/new": {{path: clients + "/new", status: 200, heading: "Create client", primary: "Create client and secret", who: ada}, {path: clients + "/new", status: 200, heading: "Create client", who: grace}},
+		"/a/{account}/clients/new": {{path: clients + "/new", status: 200, heading: "Create client", primary: "Create client and secret", who: ada}, {path: clients + "/new", status: 200, heading: "Create client", who: mary}},
 		"/a/{account}/clients/{client}": {
 			{path: client, status: 200, heading: "Sample client", who: ada},
 			{path: client + "?lang=dotnet", status: 200, heading: "Sample client", who: ada},
 			{path: clients + "/prod-round-apple-123", status: 404, heading: "Page not found", primary: "Go to clients", who: ada},
 		},
 		"/a/{account}/clients/{client}/disable":     {{path: client + "/disable", status: 200, heading: "Disable client Sample client", primary: "Disable client", who: ada}},
-		"/a/{account}/clients/{client}/delete":      {{path: client + "/delete", status: 200, heading: "Delete client Sample client", primary: "Delete client", who: ada}, {path: client + "/delete", status: 200, heading: "Delete client Sample client", who: grace}},
+		"/a/{account}/clients/{client}/delete":      {{path: client + "/delete", status: 200, heading: "Delete client Sample client", primary: "Delete client", who: ada}, {path: client + "/delete", status: 200, heading: "Delete client Sample client", who: mary}},
 		"/a/{account}/clients/{client}/permissions": {{path: client + "/permissions", status: 200, heading: "Sample client", title: "Permissions", primary: "Review changes", who: ada}},
 		"/a/{account}/clients/{client}/permissions/review": {
 			{path: client + "/permissions/review?add=echo.call&remove=auth.sessions.read", status: 200, heading: "Review changes", primary: "Apply changes", who: ada},
 			{path: client + "/permissions/review?ticks=1&permission=echo.call&was=auth.sessions.read&base=1", status: 409, heading: "Review changes", primary: "Apply changes", who: ada},
 		},
-		"/a/{account}/clients/{client}/settings":                 {{path: client + "/settings", status: 200, heading: "Sample client", title: "Settings", primary: "Save settings", who: ada}, {path: client + "/settings", status: 200, heading: "Sample client", title: "Settings", who: grace}},
-		"/a/{account}/clients/{client}/secrets":                  {{path: client + "/secrets", status: 200, heading: "Sample client", title: "Secrets", primary: "Add secret", who: ada}, {path: client + "/secrets", status: 200, heading: "Sample client", title: "Secrets", who: grace}},
+		"/a/{account}/clients/{client}/settings":                 {{path: client + "/settings", status: 200, heading: "Sample client", title: "Settings", primary: "Save settings", who: ada}, {path: client + "/settings", status: 200, heading: "Sample client", title: "Settings", who: mary}},
+		"/a/{account}/clients/{client}/secrets":                  {{path: client + "/secrets", status: 200, heading: "Sample client", title: "Secrets", primary: "Add secret", who: ada}, {path: client + "/secrets", status: 200, heading: "Sample client", title: "Secrets", who: mary}},
 		"/a/{account}/clients/{client}/secrets/new":              {{path: client + "/secrets/new", status: 200, heading: "Add secret", primary: "Add secret", who: ada}},
 		"/a/{account}/clients/{client}/secrets/{secret}/rotate":  {{path: secret + "/rotate", status: 200, heading: "Rotate secret doorward dev", primary: "Rotate secret", who: ada}},
 		"/a/{account}/clients/{client}/secrets/{secret}/disable": {{path: secret + "/disable", status: 200, heading: "Disable secret doorward dev", primary: "Disable secret", who: ada}},
@@ -102,6 +103,7 @@ func (p *product) fixtures(t *testing.T) map[string][]fixture {
 		"/": {{path: "/no/such/page", status: 404, heading: "Page not found", primary: "Go to the start"}},
 	}
 	maps.Copy(all, p.teamFixtures(t))
+	maps.Copy(all, p.operatorFixtures(t))
 	p.ask(t, client, organisation)
 	return all
 }
@@ -114,10 +116,10 @@ func (p *product) ask(t *testing.T, client, organisation string) {
 		organisation + "/accounts/new": {"name": {"Second try"}, "environment": {"sandbox"}},
 	} {
 		form.Set("ask", "1")
-		if response := p.signedIn(t, grace).do("POST", path, form.Encode()); response.StatusCode != 303 {
+		if response := p.signedIn(t, mary).do("POST", path, form.Encode()); response.StatusCode != 303 {
 			t.Fatalf("asking by %s: status %d", path, response.StatusCode)
 		}
-		p.signedIn(t, grace).do("GET", organisation+"/requests", "") // which says so, once
+		p.signedIn(t, mary).do("GET", organisation+"/requests", "") // which says so, once
 	}
 }
 
@@ -147,8 +149,11 @@ func (p *product) signedIn(t *testing.T, who string) *session {
 	s := &session{t: t, base: p.DashboardURL}
 	form := url.Values{"email": {p.Email}, "password": {p.Password}}
 	if who == grace {
+		form = url.Values{"email": {p.OperatorEmail}, "password": {p.OperatorPassword}}
+	}
+	if who == mary {
 		p.addViewer(t)
-		form.Set("email", graceEmail)
+		form.Set("email", maryEmail)
 	}
 	if response := s.do("POST", "/signin", form.Encode()); response.StatusCode != 303 {
 		t.Fatalf("sign in: status %d", response.StatusCode)

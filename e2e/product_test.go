@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"syscall"
@@ -28,6 +29,8 @@ type credentials struct {
 	ClientSecret      string `json:"client_secret"`
 	Email             string `json:"dashboard_email"`
 	Password          string `json:"dashboard_password"`
+	OperatorEmail     string `json:"operator_email"`
+	OperatorPassword  string `json:"operator_password"`
 }
 
 var built struct {
@@ -77,44 +80,94 @@ func TestBinaryIsSmall(t *testing.T) {
 // product is a running `doorward dev` with a database of its own.
 type product struct {
 	credentials
-	folder   string
-	sessions map[string]*session // by who is signed in
+	t         *testing.T
+	folder    string
+	addresses []string            // flags that say where it listens
+	said      output              // on its console and in its log
+	stop      func()              // ends it, and returns when it has
+	sessions  map[string]*session // by who is signed in
 }
 
 // start runs the product until the test ends.
 func start(t *testing.T) *product {
 	t.Helper()
-	p := &product{folder: t.TempDir()}
+	p := &product{t: t, folder: t.TempDir(), addresses: []string{"--api-listen", "127.0.0.1:0", "--dashboard-listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0"}}
+	p.run()
+	return p
+}
+
+// restart stops the product and runs it again where it was.
+func (p *product) restart() {
+	p.t.Helper()
+	p.stop()
+	p.addresses = []string{"--api-listen", strings.TrimPrefix(p.APIURL, "http://"), "--dashboard-listen", strings.TrimPrefix(p.DashboardURL, "http://"), "--ops-listen", "127.0.0.1:0"}
+	p.run()
+}
+
+func (p *product) run() {
+	p.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	command := exec.CommandContext(ctx, binary(t), "dev", "--data-dir", p.folder,
-		"--api-listen", "127.0.0.1:0", "--dashboard-listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0")
-	var output bytes.Buffer
-	command.Stderr = &output
+	command := exec.CommandContext(ctx, binary(p.t), append([]string{"dev", "--data-dir", p.folder}, p.addresses...)...)
+	command.Stdout, command.Stderr = &p.said, &p.said
 	command.Cancel = func() error { return command.Process.Signal(syscall.SIGTERM) }
+	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // not to outlive a test that is killed
 	if err := command.Start(); err != nil {
-		t.Fatal(err)
+		p.t.Fatal(err)
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- command.Wait() }()
-	t.Cleanup(func() {
+	p.stop = sync.OnceFunc(func() {
 		cancel()
 		<-ended
 	})
+	p.t.Cleanup(p.stop)
 	for deadline := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
 		select {
 		case err := <-ended:
 			ended <- err
-			t.Fatalf("the product ended: %v\n%s", err, output.String())
+			p.t.Fatalf("the product ended: %v\n%s", err, p.said.String())
 		default:
 		}
 		text, err := os.ReadFile(filepath.Join(p.folder, "dev-credentials.json"))
 		if err == nil && json.Unmarshal(text, &p.credentials) == nil && p.answers(ctx) {
-			return p
+			return
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("the product did not start in time\n%s", output.String())
+			p.t.Fatalf("the product did not start in time\n%s", p.said.String())
 		}
 	}
+}
+
+// output is what a process writes, to be read meanwhile.
+type output struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (o *output) Write(b []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.Write(b)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.String()
+}
+
+// link is the path of the link in the newest mail of that subject to somebody.
+// `doorward dev` prints each mail.
+func (p *product) link(to, subject string) string {
+	p.t.Helper()
+	mail := regexp.MustCompile(`(?s).*\n--- Mail to ` + regexp.QuoteMeta(to+": "+subject) + `[^\n]*\n.*?` + regexp.QuoteMeta(p.DashboardURL) + `(/\S+)`)
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		if found := mail.FindStringSubmatch(p.said.String()); found != nil {
+			return found[1]
+		}
+	}
+	p.t.Fatalf("no mail %q to %s: %s", subject, to, p.said.String())
+	return ""
 }
 
 func (p *product) answers(ctx context.Context) bool {

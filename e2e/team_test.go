@@ -28,7 +28,7 @@ func (p *product) teamFixtures(t *testing.T) map[string][]fixture {
 			{path: team + "?q=nobody", status: 200, heading: "Team", who: ada},
 		},
 		"/o/{organisation}/team/invite":          {{path: team + "/invite", status: 200, heading: "Invite person", primary: "Send invitation", who: ada}},
-		"/o/{organisation}/team/{person}":        {{path: person, status: 200, heading: "Ada Lovelace", primary: "Change roles", who: ada}, {path: person, status: 200, heading: "Ada Lovelace", who: grace}},
+		"/o/{organisation}/team/{person}":        {{path: person, status: 200, heading: "Ada Lovelace", primary: "Change roles", who: ada}, {path: person, status: 200, heading: "Ada Lovelace", who: mary}},
 		"/o/{organisation}/team/{person}/remove": {{path: person + "/remove", status: 200, heading: "Remove Ada Lovelace", who: ada}},
 		"/o/{organisation}/audit": {
 			{path: audit, status: 200, heading: "Audit log", primary: "Export CSV", who: ada},

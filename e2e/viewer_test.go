@@ -22,7 +22,7 @@ func (p *product) addViewer(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = db.Close() }()
-	viewer := registry.CreatePerson{ID: id.NewPerson(rand.Reader), Email: graceEmail, Name: "Grace Hopper", Verified: true}
+	viewer := registry.CreatePerson{ID: id.NewPerson(rand.Reader), Email: maryEmail, Name: "Mary Somerville", Verified: true}
 	err = db.View(t.Context(), func(tx *sqldb.Tx) error {
 		return tx.QueryRow(t.Context(), `SELECT password FROM person WHERE email = $1`, p.Email).Scan(&viewer.Password)
 	})

@@ -948,6 +948,9 @@ type Note = string
 type Organisation struct {
 	CreatedAt time.Time `json:"created_at"`
 
+	// EraseAt When it is erased, unless it is restored before; absent if it is not being deleted.
+	EraseAt *time.Time `json:"erase_at,omitempty"`
+
 	// ID Example: o-4f7k2m9q1x8z3c6v5b0n
 	ID OrganisationID `json:"id"`
 
@@ -1569,6 +1572,12 @@ type CreateAccountParams struct {
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
+// DeleteAccountParams defines parameters for DeleteAccount.
+type DeleteAccountParams struct {
+	// IfMatch Make the change on this version only, as ETag or version gave it.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
 // UpdateAccountParams defines parameters for UpdateAccount.
 type UpdateAccountParams struct {
 	// IfMatch Make the change on this version only, as ETag or version gave it.
@@ -1829,6 +1838,12 @@ type CreateOrganisationParams struct {
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
+// DeleteOrganisationParams defines parameters for DeleteOrganisation.
+type DeleteOrganisationParams struct {
+	// IfMatch Make the change on this version only, as ETag or version gave it.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
 // UpdateOrganisationParams defines parameters for UpdateOrganisation.
 type UpdateOrganisationParams struct {
 	// IfMatch Make the change on this version only, as ETag or version gave it.
@@ -1837,6 +1852,12 @@ type UpdateOrganisationParams struct {
 
 // ActivateOrganisationParams defines parameters for ActivateOrganisation.
 type ActivateOrganisationParams struct {
+	// IfMatch Make the change on this version only, as ETag or version gave it.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// RestoreOrganisationParams defines parameters for RestoreOrganisation.
+type RestoreOrganisationParams struct {
 	// IfMatch Make the change on this version only, as ETag or version gave it.
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
@@ -1917,6 +1938,12 @@ type ListProductsParams struct {
 
 	// Available That the organisation may use in this environment.
 	Available *Environment `form:"available,omitempty" json:"available,omitempty"`
+}
+
+// DeleteProductParams defines parameters for DeleteProduct.
+type DeleteProductParams struct {
+	// IfMatch Make the change on this version only, as ETag or version gave it.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 
 // GetProductParams defines parameters for GetProduct.
@@ -2155,6 +2182,13 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /accounts (the `CreateAccount` operationId).
 	CreateAccount(ctx context.Context, params *CreateAccountParams, body CreateAccountJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteAccount Delete an account
+	//
+	// It cannot be taken back. It is refused while the account has API clients. The roles on it end.
+	//
+	// Corresponds with DELETE /accounts/{account_id} (the `DeleteAccount` operationId).
+	DeleteAccount(ctx context.Context, accountID AccountInPath, params *DeleteAccountParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetAccount Read an account
 	//
@@ -2552,6 +2586,15 @@ type ClientInterface interface {
 	// Corresponds with POST /organisations (the `CreateOrganisation` operationId).
 	CreateOrganisation(ctx context.Context, params *CreateOrganisationParams, body CreateOrganisationJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// DeleteOrganisation Delete an organisation
+	//
+	// Everything in it stops at once, also the client that does this, if it is the organisation's. For seven days it can
+	// be restored; then all of it is erased, from the audit log too. It is refused while calls come in production: disable
+	// their clients first.
+	//
+	// Corresponds with DELETE /organisations/{organisation_id} (the `DeleteOrganisation` operationId).
+	DeleteOrganisation(ctx context.Context, organisationID OrganisationInPath, params *DeleteOrganisationParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// GetOrganisation Read an organisation
 	//
 	// Corresponds with GET /organisations/{organisation_id} (the `GetOrganisation` operationId).
@@ -2587,6 +2630,13 @@ type ClientInterface interface {
 	//
 	// Corresponds with PUT /organisations/{organisation_id}/product-grants/{product}/{environment} (the `GrantProduct` operationId).
 	GrantProduct(ctx context.Context, organisationID OrganisationInPath, product ProductInPath, environment Environment, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RestoreOrganisation Restore an organisation that is being deleted
+	//
+	// Within seven days. Its clients work again, with new access tokens.
+	//
+	// Corresponds with POST /organisations/{organisation_id}/restore (the `RestoreOrganisation` operationId).
+	RestoreOrganisation(ctx context.Context, organisationID OrganisationInPath, params *RestoreOrganisationParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// SuspendOrganisation Suspend an organisation
 	//
@@ -2641,6 +2691,15 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /products (the `ListProducts` operationId).
 	ListProducts(ctx context.Context, params *ListProductsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteProduct Delete an API product
+	//
+	// With its versions and grants; it cannot be taken back. It is refused while a client holds a permission of it: a
+	// product that is a draft is called by nobody either. Products of the configuration file and the built-in one are
+	// read-only here.
+	//
+	// Corresponds with DELETE /products/{product} (the `DeleteProduct` operationId).
+	DeleteProduct(ctx context.Context, product ProductInPath, params *DeleteProductParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetProduct Read the live version of an API product
 	//
@@ -2864,6 +2923,23 @@ func (c *Client) CreateAccountWithBody(ctx context.Context, params *CreateAccoun
 // Corresponds with POST /accounts (the `CreateAccount` operationId).
 func (c *Client) CreateAccount(ctx context.Context, params *CreateAccountParams, body CreateAccountJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewCreateAccountRequest(c.Server, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteAccount Delete an account
+//
+// It cannot be taken back. It is refused while the account has API clients. The roles on it end.
+//
+// Corresponds with DELETE /accounts/{account_id} (the `DeleteAccount` operationId).
+func (c *Client) DeleteAccount(ctx context.Context, accountID AccountInPath, params *DeleteAccountParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteAccountRequest(c.Server, accountID, params)
 	if err != nil {
 		return nil, err
 	}
@@ -3770,6 +3846,25 @@ func (c *Client) CreateOrganisation(ctx context.Context, params *CreateOrganisat
 	return c.Client.Do(req)
 }
 
+// DeleteOrganisation Delete an organisation
+//
+// Everything in it stops at once, also the client that does this, if it is the organisation's. For seven days it can
+// be restored; then all of it is erased, from the audit log too. It is refused while calls come in production: disable
+// their clients first.
+//
+// Corresponds with DELETE /organisations/{organisation_id} (the `DeleteOrganisation` operationId).
+func (c *Client) DeleteOrganisation(ctx context.Context, organisationID OrganisationInPath, params *DeleteOrganisationParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteOrganisationRequest(c.Server, organisationID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // GetOrganisation Read an organisation
 //
 // Corresponds with GET /organisations/{organisation_id} (the `GetOrganisation` operationId).
@@ -3856,6 +3951,23 @@ func (c *Client) WithdrawProduct(ctx context.Context, organisationID Organisatio
 // Corresponds with PUT /organisations/{organisation_id}/product-grants/{product}/{environment} (the `GrantProduct` operationId).
 func (c *Client) GrantProduct(ctx context.Context, organisationID OrganisationInPath, product ProductInPath, environment Environment, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGrantProductRequest(c.Server, organisationID, product, environment)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RestoreOrganisation Restore an organisation that is being deleted
+//
+// Within seven days. Its clients work again, with new access tokens.
+//
+// Corresponds with POST /organisations/{organisation_id}/restore (the `RestoreOrganisation` operationId).
+func (c *Client) RestoreOrganisation(ctx context.Context, organisationID OrganisationInPath, params *RestoreOrganisationParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRestoreOrganisationRequest(c.Server, organisationID, params)
 	if err != nil {
 		return nil, err
 	}
@@ -3990,6 +4102,25 @@ func (c *Client) ListProductGrants(ctx context.Context, params *ListProductGrant
 // Corresponds with GET /products (the `ListProducts` operationId).
 func (c *Client) ListProducts(ctx context.Context, params *ListProductsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewListProductsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteProduct Delete an API product
+//
+// With its versions and grants; it cannot be taken back. It is refused while a client holds a permission of it: a
+// product that is a draft is called by nobody either. Products of the configuration file and the built-in one are
+// read-only here.
+//
+// Corresponds with DELETE /products/{product} (the `DeleteProduct` operationId).
+func (c *Client) DeleteProduct(ctx context.Context, product ProductInPath, params *DeleteProductParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteProductRequest(c.Server, product, params)
 	if err != nil {
 		return nil, err
 	}
@@ -4580,6 +4711,55 @@ func NewCreateAccountRequestWithBody(server string, params *CreateAccountParams,
 			}
 
 			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewDeleteAccountRequest constructs an http.Request for the DeleteAccount method
+func NewDeleteAccountRequest(server string, accountID AccountInPath, params *DeleteAccountParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "account_id", accountID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/accounts/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
 		}
 
 	}
@@ -6956,6 +7136,55 @@ func NewCreateOrganisationRequestWithBody(server string, params *CreateOrganisat
 	return req, nil
 }
 
+// NewDeleteOrganisationRequest constructs an http.Request for the DeleteOrganisation method
+func NewDeleteOrganisationRequest(server string, organisationID OrganisationInPath, params *DeleteOrganisationParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "organisation_id", organisationID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/organisations/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
 // NewGetOrganisationRequest constructs an http.Request for the GetOrganisation method
 func NewGetOrganisationRequest(server string, organisationID OrganisationInPath) (*http.Request, error) {
 	var err error
@@ -7192,6 +7421,55 @@ func NewGrantProductRequest(server string, organisationID OrganisationInPath, pr
 	req, err := http.NewRequest(http.MethodPut, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewRestoreOrganisationRequest constructs an http.Request for the RestoreOrganisation method
+func NewRestoreOrganisationRequest(server string, organisationID OrganisationInPath, params *RestoreOrganisationParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "organisation_id", organisationID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/organisations/%s/restore", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
 	}
 
 	return req, nil
@@ -7740,6 +8018,55 @@ func NewListProductsRequest(server string, params *ListProductsParams) (*http.Re
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewDeleteProductRequest constructs an http.Request for the DeleteProduct method
+func NewDeleteProductRequest(server string, product ProductInPath, params *DeleteProductParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "product", product, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/products/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
 	}
 
 	return req, nil
@@ -8749,6 +9076,15 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /accounts (the `CreateAccount` operationId).
 	CreateAccountWithResponse(ctx context.Context, params *CreateAccountParams, body CreateAccountJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateAccountResponse, error)
 
+	// DeleteAccountWithResponse Delete an account
+	//
+	// It cannot be taken back. It is refused while the account has API clients. The roles on it end.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /accounts/{account_id} (the `DeleteAccount` operationId).
+	DeleteAccountWithResponse(ctx context.Context, accountID AccountInPath, params *DeleteAccountParams, reqEditors ...RequestEditorFn) (*DeleteAccountResponse, error)
+
 	// GetAccountWithResponse Read an account
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -9197,6 +9533,17 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /organisations (the `CreateOrganisation` operationId).
 	CreateOrganisationWithResponse(ctx context.Context, params *CreateOrganisationParams, body CreateOrganisationJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateOrganisationResponse, error)
 
+	// DeleteOrganisationWithResponse Delete an organisation
+	//
+	// Everything in it stops at once, also the client that does this, if it is the organisation's. For seven days it can
+	// be restored; then all of it is erased, from the audit log too. It is refused while calls come in production: disable
+	// their clients first.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /organisations/{organisation_id} (the `DeleteOrganisation` operationId).
+	DeleteOrganisationWithResponse(ctx context.Context, organisationID OrganisationInPath, params *DeleteOrganisationParams, reqEditors ...RequestEditorFn) (*DeleteOrganisationResponse, error)
+
 	// GetOrganisationWithResponse Read an organisation
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -9240,6 +9587,15 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with PUT /organisations/{organisation_id}/product-grants/{product}/{environment} (the `GrantProduct` operationId).
 	GrantProductWithResponse(ctx context.Context, organisationID OrganisationInPath, product ProductInPath, environment Environment, reqEditors ...RequestEditorFn) (*GrantProductResponse, error)
+
+	// RestoreOrganisationWithResponse Restore an organisation that is being deleted
+	//
+	// Within seven days. Its clients work again, with new access tokens.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /organisations/{organisation_id}/restore (the `RestoreOrganisation` operationId).
+	RestoreOrganisationWithResponse(ctx context.Context, organisationID OrganisationInPath, params *RestoreOrganisationParams, reqEditors ...RequestEditorFn) (*RestoreOrganisationResponse, error)
 
 	// SuspendOrganisationWithResponse Suspend an organisation
 	//
@@ -9306,6 +9662,17 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /products (the `ListProducts` operationId).
 	ListProductsWithResponse(ctx context.Context, params *ListProductsParams, reqEditors ...RequestEditorFn) (*ListProductsResponse, error)
+
+	// DeleteProductWithResponse Delete an API product
+	//
+	// With its versions and grants; it cannot be taken back. It is refused while a client holds a permission of it: a
+	// product that is a draft is called by nobody either. Products of the configuration file and the built-in one are
+	// read-only here.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /products/{product} (the `DeleteProduct` operationId).
+	DeleteProductWithResponse(ctx context.Context, product ProductInPath, params *DeleteProductParams, reqEditors ...RequestEditorFn) (*DeleteProductResponse, error)
 
 	// GetProductWithResponse Read the live version of an API product
 	//
@@ -9611,6 +9978,47 @@ func (r CreateAccountResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r CreateAccountResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type DeleteAccountResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Refusal
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r DeleteAccountResponse) GetApplicationProblemJSONDefault() *Refusal {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DeleteAccountResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeleteAccountResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeleteAccountResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeleteAccountResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -11518,6 +11926,61 @@ func (r CreateOrganisationResponse) ContentType() string {
 	return ""
 }
 
+// DeleteOrganisationResponse200Headers the declared response headers of an HTTP 200 response for DeleteOrganisation
+type DeleteOrganisationResponse200Headers struct {
+	ETag string
+}
+
+type DeleteOrganisationResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Organisation
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Refusal
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *DeleteOrganisationResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r DeleteOrganisationResponse) GetJSON200() *Organisation {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r DeleteOrganisationResponse) GetApplicationProblemJSONDefault() *Refusal {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DeleteOrganisationResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeleteOrganisationResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeleteOrganisationResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeleteOrganisationResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // GetOrganisationResponse200Headers the declared response headers of an HTTP 200 response for GetOrganisation
 type GetOrganisationResponse200Headers struct {
 	ETag string
@@ -11759,6 +12222,61 @@ func (r GrantProductResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r GrantProductResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// RestoreOrganisationResponse200Headers the declared response headers of an HTTP 200 response for RestoreOrganisation
+type RestoreOrganisationResponse200Headers struct {
+	ETag string
+}
+
+type RestoreOrganisationResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Organisation
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Refusal
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *RestoreOrganisationResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r RestoreOrganisationResponse) GetJSON200() *Organisation {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r RestoreOrganisationResponse) GetApplicationProblemJSONDefault() *Refusal {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r RestoreOrganisationResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RestoreOrganisationResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RestoreOrganisationResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RestoreOrganisationResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -12095,6 +12613,47 @@ func (r ListProductsResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r ListProductsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type DeleteProductResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Refusal
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r DeleteProductResponse) GetApplicationProblemJSONDefault() *Refusal {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DeleteProductResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeleteProductResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeleteProductResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeleteProductResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -13091,6 +13650,21 @@ func (c *ClientWithResponses) CreateAccountWithResponse(ctx context.Context, par
 	return ParseCreateAccountResponse(rsp)
 }
 
+// DeleteAccountWithResponse Delete an account
+//
+// It cannot be taken back. It is refused while the account has API clients. The roles on it end.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /accounts/{account_id} (the `DeleteAccount` operationId).
+func (c *ClientWithResponses) DeleteAccountWithResponse(ctx context.Context, accountID AccountInPath, params *DeleteAccountParams, reqEditors ...RequestEditorFn) (*DeleteAccountResponse, error) {
+	rsp, err := c.DeleteAccount(ctx, accountID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteAccountResponse(rsp)
+}
+
 // GetAccountWithResponse Read an account
 //
 // Returns a wrapper object for the known response body format(s).
@@ -13839,6 +14413,23 @@ func (c *ClientWithResponses) CreateOrganisationWithResponse(ctx context.Context
 	return ParseCreateOrganisationResponse(rsp)
 }
 
+// DeleteOrganisationWithResponse Delete an organisation
+//
+// Everything in it stops at once, also the client that does this, if it is the organisation's. For seven days it can
+// be restored; then all of it is erased, from the audit log too. It is refused while calls come in production: disable
+// their clients first.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /organisations/{organisation_id} (the `DeleteOrganisation` operationId).
+func (c *ClientWithResponses) DeleteOrganisationWithResponse(ctx context.Context, organisationID OrganisationInPath, params *DeleteOrganisationParams, reqEditors ...RequestEditorFn) (*DeleteOrganisationResponse, error) {
+	rsp, err := c.DeleteOrganisation(ctx, organisationID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteOrganisationResponse(rsp)
+}
+
 // GetOrganisationWithResponse Read an organisation
 //
 // Returns a wrapper object for the known response body format(s).
@@ -13917,6 +14508,21 @@ func (c *ClientWithResponses) GrantProductWithResponse(ctx context.Context, orga
 		return nil, err
 	}
 	return ParseGrantProductResponse(rsp)
+}
+
+// RestoreOrganisationWithResponse Restore an organisation that is being deleted
+//
+// Within seven days. Its clients work again, with new access tokens.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /organisations/{organisation_id}/restore (the `RestoreOrganisation` operationId).
+func (c *ClientWithResponses) RestoreOrganisationWithResponse(ctx context.Context, organisationID OrganisationInPath, params *RestoreOrganisationParams, reqEditors ...RequestEditorFn) (*RestoreOrganisationResponse, error) {
+	rsp, err := c.RestoreOrganisation(ctx, organisationID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRestoreOrganisationResponse(rsp)
 }
 
 // SuspendOrganisationWithResponse Suspend an organisation
@@ -14031,6 +14637,23 @@ func (c *ClientWithResponses) ListProductsWithResponse(ctx context.Context, para
 		return nil, err
 	}
 	return ParseListProductsResponse(rsp)
+}
+
+// DeleteProductWithResponse Delete an API product
+//
+// With its versions and grants; it cannot be taken back. It is refused while a client holds a permission of it: a
+// product that is a draft is called by nobody either. Products of the configuration file and the built-in one are
+// read-only here.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /products/{product} (the `DeleteProduct` operationId).
+func (c *ClientWithResponses) DeleteProductWithResponse(ctx context.Context, product ProductInPath, params *DeleteProductParams, reqEditors ...RequestEditorFn) (*DeleteProductResponse, error) {
+	rsp, err := c.DeleteProduct(ctx, product, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteProductResponse(rsp)
 }
 
 // GetProductWithResponse Read the live version of an API product
@@ -14457,6 +15080,35 @@ func ParseCreateAccountResponse(rsp *http.Response) (*CreateAccountResponse, err
 			headers.ETag = value
 		}
 		response.Headers201 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseDeleteAccountResponse parses an HTTP response from a DeleteAccountWithResponse call
+func ParseDeleteAccountResponse(rsp *http.Response) (*DeleteAccountResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeleteAccountResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Refusal
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
 	}
 
 	return response, nil
@@ -15886,6 +16538,52 @@ func ParseCreateOrganisationResponse(rsp *http.Response) (*CreateOrganisationRes
 	return response, nil
 }
 
+// ParseDeleteOrganisationResponse parses an HTTP response from a DeleteOrganisationWithResponse call
+func ParseDeleteOrganisationResponse(rsp *http.Response) (*DeleteOrganisationResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeleteOrganisationResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Organisation
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Refusal
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers DeleteOrganisationResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
 // ParseGetOrganisationResponse parses an HTTP response from a GetOrganisationWithResponse call
 func ParseGetOrganisationResponse(rsp *http.Response) (*GetOrganisationResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -16077,6 +16775,52 @@ func ParseGrantProductResponse(rsp *http.Response) (*GrantProductResponse, error
 		}
 		response.ApplicationProblemJSONDefault = &dest
 
+	}
+
+	return response, nil
+}
+
+// ParseRestoreOrganisationResponse parses an HTTP response from a RestoreOrganisationWithResponse call
+func ParseRestoreOrganisationResponse(rsp *http.Response) (*RestoreOrganisationResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RestoreOrganisationResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Organisation
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Refusal
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers RestoreOrganisationResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers200 = &headers
 	}
 
 	return response, nil
@@ -16309,6 +17053,35 @@ func ParseListProductsResponse(rsp *http.Response) (*ListProductsResponse, error
 			return nil, err
 		}
 		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Refusal
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseDeleteProductResponse parses an HTTP response from a DeleteProductWithResponse call
+func ParseDeleteProductResponse(rsp *http.Response) (*DeleteProductResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeleteProductResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
 		var dest Refusal

@@ -35,6 +35,8 @@ type credentials struct {
 	ClientSecret      string          `json:"client_secret"`
 	Email             string          `json:"dashboard_email"`
 	Password          string          `json:"dashboard_password"`
+	OperatorEmail     string          `json:"operator_email"`
+	OperatorPassword  string          `json:"operator_password"`
 }
 
 // seed makes the sample organisation, accounts, client and person, unless an
@@ -59,10 +61,8 @@ func (d *dev) seed(ctx context.Context, s *server.Server, config server.Config, 
 			return nil, fmt.Errorf("make the sample client: %w", err)
 		}
 	}
-	if c.Email == "" {
-		if err := c.addPerson(ctx, s, system); err != nil {
-			return nil, fmt.Errorf("make the sample person: %w", err)
-		}
+	if err := c.addPeople(ctx, s, system); err != nil {
+		return nil, fmt.Errorf("make the sample people: %w", err)
 	}
 	if err := addOwn(ctx, s.Registry(), system.In(c.Organisation), c.Client, own); err != nil {
 		return nil, err
@@ -124,15 +124,27 @@ func newSample(ctx context.Context, r *registry.Registry, system actor.Actor) (c
 	return c, err
 }
 
-// addPerson makes the person who administers the sample organisation.
-func (c *credentials) addPerson(ctx context.Context, s *server.Server, system actor.Actor) error {
-	c.Email, c.Password = "ada@example.com", rand.Text()
-	person, err := s.People().PreparePerson(ctx, c.Email, "Ada Lovelace", secret.NewPlaintext(c.Password))
-	if err != nil {
-		return err
+// addPeople makes the person who administers the sample organisation, and the
+// one who works for the operator.
+func (c *credentials) addPeople(ctx context.Context, s *server.Server, system actor.Actor) (err error) {
+	if c.Email == "" {
+		c.Email = "ada@example.com"
+		c.Password, err = addPerson(ctx, s, system.In(c.Organisation), c.Email, "Ada Lovelace", actor.OrganisationAdmin)
 	}
-	return s.Registry().Apply(ctx, system.In(c.Organisation), person,
-		registry.AddMember{Person: person.ID, Roles: []actor.RoleGrant{{Role: actor.OrganisationAdmin}}})
+	if err == nil && c.OperatorEmail == "" {
+		c.OperatorEmail = "grace@example.com"
+		c.OperatorPassword, err = addPerson(ctx, s, system, c.OperatorEmail, "Grace Hopper", actor.OperatorAdmin)
+	}
+	return err
+}
+
+func addPerson(ctx context.Context, s *server.Server, by actor.Actor, email, name string, role actor.Role) (password string, err error) {
+	password = rand.Text()
+	person, err := s.People().PreparePerson(ctx, email, name, secret.NewPlaintext(password))
+	if err != nil {
+		return "", err
+	}
+	return password, s.Registry().Apply(ctx, by, person, registry.AddMember{Person: person.ID, Roles: []actor.RoleGrant{{Role: role}}})
 }
 
 // addOwn gives the sample client what the products of --upstream ask for.
@@ -171,8 +183,9 @@ func (c *credentials) welcome(folder string, own []registry.Definition) string {
 
   API        %s
   Dashboard  %s — sign in as %s with the password %s
+             and at /operator, where the operator works, as %s with the password %s
   Operations %s/readyz
-  Files      %s (credentials of the sample client and person: dev-credentials.json)
+  Files      %s (credentials of the sample client and people: dev-credentials.json)
   Operator   doorward operator client create --data-dir %s -o json | doorward login --url %s --client-secret-stdin
 
 The client %s may create and read sessions of the product
@@ -181,7 +194,7 @@ Authentication, and may not call Echo. Paste into another terminal:
 TOKEN=$(curl -s %s -d grant_type=client_credentials -d client_id=%s -d client_secret=%s | sed -E 's/.*"access_token":"([^"]*)".*/\1/') && echo "$TOKEN"
 curl -s -w '\nHTTP %%{http_code}\n' -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' -d '{"flow":"redirect"}' '%s/auth/rest/sessions?signicat-accountId=%s'
 curl -s -w '\nHTTP %%{http_code}\n' -H "Authorization: Bearer $TOKEN" '%s/echo/hello'
-`, c.APIURL, c.DashboardURL, c.Email, c.Password, c.OpsURL, folder, folder, c.APIURL, c.Client, c.TokenURL, c.Client, c.ClientSecret, c.APIURL, c.Account, c.APIURL)
+`, c.APIURL, c.DashboardURL, c.Email, c.Password, c.OperatorEmail, c.OperatorPassword, c.OpsURL, folder, folder, c.APIURL, c.Client, c.TokenURL, c.Client, c.ClientSecret, c.APIURL, c.Account, c.APIURL)
 	for _, product := range own {
 		fmt.Fprintf(&b, "curl -s -w '\\nHTTP %%{http_code}\\n' -H \"Authorization: Bearer $TOKEN\" '%s%s/'\n", c.APIURL, product.Prefix)
 	}

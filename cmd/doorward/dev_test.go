@@ -145,6 +145,7 @@ func TestDevWritesTheFactsThatItPrints(t *testing.T) {
 		"dashboard_url": `^http://127\.0\.0\.1:\d+$`, "ops_url": `^http://127\.0\.0\.1:\d+$`, "organisation_id": `^o-[a-z0-9]{20}$`,
 		"account_id": `^a-s-[a-z0-9]{20}$`, "production_account_id": `^a-p-[a-z0-9]{20}$`, "client_id": `^sandbox-[a-z]+-[a-z]+-\d+$`, "client_secret": `^dw_s_\w+$`,
 		"dashboard_email": `^ada@example\.com$`, "dashboard_password": `^[A-Z2-7]{26}$`,
+		"operator_email": `^grace@example\.com$`, "operator_password": `^[A-Z2-7]{26}$`,
 	} {
 		if !regexp.MustCompile(pattern).MatchString(facts[name]) {
 			t.Errorf("%s = %q, want %s", name, facts[name], pattern)
@@ -154,7 +155,7 @@ func TestDevWritesTheFactsThatItPrints(t *testing.T) {
 	if len(facts) > 0 {
 		t.Errorf("unknown facts: %v", facts)
 	}
-	for _, fact := range []string{d.APIURL, d.DashboardURL, d.OpsURL, string(d.Client), string(d.Account), d.ClientSecret, d.Email, d.Password, folder} {
+	for _, fact := range []string{d.APIURL, d.DashboardURL, d.OpsURL, string(d.Client), string(d.Account), d.ClientSecret, d.Email, d.Password, d.OperatorEmail, d.OperatorPassword, folder} {
 		if !strings.Contains(d.text, fact) {
 			t.Errorf("%s is not printed:\n%s", fact, d.text)
 		}

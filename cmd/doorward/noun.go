@@ -44,6 +44,8 @@ var nouns = []noun{
 			{name: "update", operation: "updateOrganisation", example: "doorward org update o-4f7k2m9q1x8z3c6v5b0n --name 'Acme Payments'"},
 			{name: "suspend", operation: "suspendOrganisation", asks: true},
 			{name: "activate", operation: "activateOrganisation"},
+			{name: "delete", operation: "deleteOrganisation", asks: true},
+			{name: "restore", operation: "restoreOrganisation"},
 		},
 	},
 	{
@@ -56,6 +58,7 @@ var nouns = []noun{
 			{name: "update", operation: "updateAccount"},
 			{name: "suspend", operation: "suspendAccount", asks: true},
 			{name: "activate", operation: "activateAccount"},
+			{name: "delete", operation: "deleteAccount", asks: true},
 		},
 	},
 	{
@@ -101,6 +104,7 @@ var nouns = []noun{
 				example: "doorward product create orders --name Orders --prefix /orders --upstream sandbox=http://10.0.0.1:9000\n  doorward product create orders -f orders.yaml",
 			},
 			{name: "update", operation: "putProduct", short: "Change an API product, in a new version that is live at once", basis: "getProduct", example: "doorward product update orders --visibility published"},
+			{name: "delete", operation: "deleteProduct", asks: true},
 			{name: "versions", operation: "listProductVersions", id: []string{"version"}, columns: []string{"version", "created_at", "definition.name", "definition.visibility"}},
 			{
 				name: "grants", operation: "listProductGrants",

@@ -82,3 +82,15 @@ func (c *call) ActivateAccount(ctx context.Context, r ActivateAccountRequestObje
 	})
 	return ActivateAccount200JSONResponse{Body: account(&a), Headers: ActivateAccount200ResponseHeaders{ETag: etag(a.Version)}}, err
 }
+
+func (c *call) DeleteAccount(ctx context.Context, r DeleteAccountRequestObject) (DeleteAccountResponseObject, error) {
+	by, err := c.Registry.AtAccount(ctx, c.by, id.Account(r.AccountID))
+	if err != nil {
+		return nil, err
+	}
+	base, err := versionOf(r.Params.IfMatch)
+	if err != nil {
+		return nil, err
+	}
+	return DeleteAccount204Response{}, c.Registry.Apply(ctx, by, registry.DeleteAccount{Account: id.Account(r.AccountID), Base: base})
+}

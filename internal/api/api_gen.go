@@ -26,6 +26,9 @@ type ServerInterface interface {
 	// CreateAccount Create an account
 	// (POST /accounts)
 	CreateAccount(w http.ResponseWriter, r *http.Request, params CreateAccountParams)
+	// DeleteAccount Delete an account
+	// (DELETE /accounts/{account_id})
+	DeleteAccount(w http.ResponseWriter, r *http.Request, accountID AccountInPath, params DeleteAccountParams)
 	// GetAccount Read an account
 	// (GET /accounts/{account_id})
 	GetAccount(w http.ResponseWriter, r *http.Request, accountID AccountInPath)
@@ -140,6 +143,9 @@ type ServerInterface interface {
 	// CreateOrganisation Create an organisation
 	// (POST /organisations)
 	CreateOrganisation(w http.ResponseWriter, r *http.Request, params CreateOrganisationParams)
+	// DeleteOrganisation Delete an organisation
+	// (DELETE /organisations/{organisation_id})
+	DeleteOrganisation(w http.ResponseWriter, r *http.Request, organisationID OrganisationInPath, params DeleteOrganisationParams)
 	// GetOrganisation Read an organisation
 	// (GET /organisations/{organisation_id})
 	GetOrganisation(w http.ResponseWriter, r *http.Request, organisationID OrganisationInPath)
@@ -155,6 +161,9 @@ type ServerInterface interface {
 	// GrantProduct Give a product to an organisation in one environment
 	// (PUT /organisations/{organisation_id}/product-grants/{product}/{environment})
 	GrantProduct(w http.ResponseWriter, r *http.Request, organisationID OrganisationInPath, product ProductInPath, environment Environment)
+	// RestoreOrganisation Restore an organisation that is being deleted
+	// (POST /organisations/{organisation_id}/restore)
+	RestoreOrganisation(w http.ResponseWriter, r *http.Request, organisationID OrganisationInPath, params RestoreOrganisationParams)
 	// SuspendOrganisation Suspend an organisation
 	// (POST /organisations/{organisation_id}/suspend)
 	SuspendOrganisation(w http.ResponseWriter, r *http.Request, organisationID OrganisationInPath, params SuspendOrganisationParams)
@@ -176,6 +185,9 @@ type ServerInterface interface {
 	// ListProducts List API products
 	// (GET /products)
 	ListProducts(w http.ResponseWriter, r *http.Request, params ListProductsParams)
+	// DeleteProduct Delete an API product
+	// (DELETE /products/{product})
+	DeleteProduct(w http.ResponseWriter, r *http.Request, product ProductInPath, params DeleteProductParams)
 	// GetProduct Read the live version of an API product
 	// (GET /products/{product})
 	GetProduct(w http.ResponseWriter, r *http.Request, product ProductInPath, params GetProductParams)
@@ -374,6 +386,56 @@ func (siw *ServerInterfaceWrapper) CreateAccount(w http.ResponseWriter, r *http.
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.CreateAccount(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// DeleteAccount operation middleware
+func (siw *ServerInterfaceWrapper) DeleteAccount(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "account_id" -------------
+	var accountID AccountInPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "account_id", r.PathValue("account_id"), &accountID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "account_id", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DeleteAccountParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "If-Match", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "If-Match", Err: err})
+			return
+		}
+
+		params.IfMatch = &IfMatch
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.DeleteAccount(w, r, accountID, params)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -2294,6 +2356,56 @@ func (siw *ServerInterfaceWrapper) CreateOrganisation(w http.ResponseWriter, r *
 	handler.ServeHTTP(w, r)
 }
 
+// DeleteOrganisation operation middleware
+func (siw *ServerInterfaceWrapper) DeleteOrganisation(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "organisation_id" -------------
+	var organisationID OrganisationInPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "organisation_id", r.PathValue("organisation_id"), &organisationID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "organisation_id", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DeleteOrganisationParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "If-Match", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "If-Match", Err: err})
+			return
+		}
+
+		params.IfMatch = &IfMatch
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.DeleteOrganisation(w, r, organisationID, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // GetOrganisation operation middleware
 func (siw *ServerInterfaceWrapper) GetOrganisation(w http.ResponseWriter, r *http.Request) {
 
@@ -2499,6 +2611,56 @@ func (siw *ServerInterfaceWrapper) GrantProduct(w http.ResponseWriter, r *http.R
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.GrantProduct(w, r, organisationID, product, environment)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// RestoreOrganisation operation middleware
+func (siw *ServerInterfaceWrapper) RestoreOrganisation(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "organisation_id" -------------
+	var organisationID OrganisationInPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "organisation_id", r.PathValue("organisation_id"), &organisationID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "organisation_id", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params RestoreOrganisationParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "If-Match", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "If-Match", Err: err})
+			return
+		}
+
+		params.IfMatch = &IfMatch
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.RestoreOrganisation(w, r, organisationID, params)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -2982,6 +3144,56 @@ func (siw *ServerInterfaceWrapper) ListProducts(w http.ResponseWriter, r *http.R
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.ListProducts(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// DeleteProduct operation middleware
+func (siw *ServerInterfaceWrapper) DeleteProduct(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "product" -------------
+	var product ProductInPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "product", r.PathValue("product"), &product, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "product", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DeleteProductParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "If-Match", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "If-Match", Err: err})
+			return
+		}
+
+		params.IfMatch = &IfMatch
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.DeleteProduct(w, r, product, params)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -3810,8 +4022,10 @@ var operations = map[string]serve{
 	"getContract":             (*ServerInterfaceWrapper).GetContract,
 	"listOrganisations":       (*ServerInterfaceWrapper).ListOrganisations,
 	"createOrganisation":      (*ServerInterfaceWrapper).CreateOrganisation,
+	"deleteOrganisation":      (*ServerInterfaceWrapper).DeleteOrganisation,
 	"getOrganisation":         (*ServerInterfaceWrapper).GetOrganisation,
 	"updateOrganisation":      (*ServerInterfaceWrapper).UpdateOrganisation,
+	"restoreOrganisation":     (*ServerInterfaceWrapper).RestoreOrganisation,
 	"suspendOrganisation":     (*ServerInterfaceWrapper).SuspendOrganisation,
 	"activateOrganisation":    (*ServerInterfaceWrapper).ActivateOrganisation,
 	"listMembers":             (*ServerInterfaceWrapper).ListMembers,
@@ -3825,11 +4039,13 @@ var operations = map[string]serve{
 	"listRoles":               (*ServerInterfaceWrapper).ListRoles,
 	"listAccounts":            (*ServerInterfaceWrapper).ListAccounts,
 	"createAccount":           (*ServerInterfaceWrapper).CreateAccount,
+	"deleteAccount":           (*ServerInterfaceWrapper).DeleteAccount,
 	"getAccount":              (*ServerInterfaceWrapper).GetAccount,
 	"updateAccount":           (*ServerInterfaceWrapper).UpdateAccount,
 	"suspendAccount":          (*ServerInterfaceWrapper).SuspendAccount,
 	"activateAccount":         (*ServerInterfaceWrapper).ActivateAccount,
 	"listProducts":            (*ServerInterfaceWrapper).ListProducts,
+	"deleteProduct":           (*ServerInterfaceWrapper).DeleteProduct,
 	"getProduct":              (*ServerInterfaceWrapper).GetProduct,
 	"putProduct":              (*ServerInterfaceWrapper).PutProduct,
 	"listProductVersions":     (*ServerInterfaceWrapper).ListProductVersions,
@@ -3958,6 +4174,40 @@ type CreateAccountdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response CreateAccountdefaultApplicationProblemPlusJSONResponse) VisitCreateAccountResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteAccountRequestObject struct {
+	AccountID AccountInPath `json:"account_id"`
+	Params    DeleteAccountParams
+}
+
+type DeleteAccountResponseObject interface {
+	VisitDeleteAccountResponse(w http.ResponseWriter) error
+}
+
+type DeleteAccount204Response struct {
+}
+
+func (response DeleteAccount204Response) VisitDeleteAccountResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteAccountdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response DeleteAccountdefaultApplicationProblemPlusJSONResponse) VisitDeleteAccountResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -5577,6 +5827,54 @@ func (response CreateOrganisationdefaultApplicationProblemPlusJSONResponse) Visi
 	return err
 }
 
+type DeleteOrganisationRequestObject struct {
+	OrganisationID OrganisationInPath `json:"organisation_id"`
+	Params         DeleteOrganisationParams
+}
+
+type DeleteOrganisationResponseObject interface {
+	VisitDeleteOrganisationResponse(w http.ResponseWriter) error
+}
+
+type DeleteOrganisation200ResponseHeaders struct {
+	ETag string
+}
+
+type DeleteOrganisation200JSONResponse struct {
+	Body    Organisation
+	Headers DeleteOrganisation200ResponseHeaders
+}
+
+func (response DeleteOrganisation200JSONResponse) VisitDeleteOrganisationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteOrganisationdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response DeleteOrganisationdefaultApplicationProblemPlusJSONResponse) VisitDeleteOrganisationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetOrganisationRequestObject struct {
 	OrganisationID OrganisationInPath `json:"organisation_id"`
 }
@@ -5780,6 +6078,54 @@ type GrantProductdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GrantProductdefaultApplicationProblemPlusJSONResponse) VisitGrantProductResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RestoreOrganisationRequestObject struct {
+	OrganisationID OrganisationInPath `json:"organisation_id"`
+	Params         RestoreOrganisationParams
+}
+
+type RestoreOrganisationResponseObject interface {
+	VisitRestoreOrganisationResponse(w http.ResponseWriter) error
+}
+
+type RestoreOrganisation200ResponseHeaders struct {
+	ETag string
+}
+
+type RestoreOrganisation200JSONResponse struct {
+	Body    Organisation
+	Headers RestoreOrganisation200ResponseHeaders
+}
+
+func (response RestoreOrganisation200JSONResponse) VisitRestoreOrganisationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RestoreOrganisationdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response RestoreOrganisationdefaultApplicationProblemPlusJSONResponse) VisitRestoreOrganisationResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -6059,6 +6405,40 @@ type ListProductsdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListProductsdefaultApplicationProblemPlusJSONResponse) VisitListProductsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteProductRequestObject struct {
+	Product ProductInPath `json:"product"`
+	Params  DeleteProductParams
+}
+
+type DeleteProductResponseObject interface {
+	VisitDeleteProductResponse(w http.ResponseWriter) error
+}
+
+type DeleteProduct204Response struct {
+}
+
+func (response DeleteProduct204Response) VisitDeleteProductResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteProductdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response DeleteProductdefaultApplicationProblemPlusJSONResponse) VisitDeleteProductResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -6877,6 +7257,9 @@ type StrictServerInterface interface {
 	// CreateAccount Create an account
 	// (POST /accounts)
 	CreateAccount(ctx context.Context, request CreateAccountRequestObject) (CreateAccountResponseObject, error)
+	// DeleteAccount Delete an account
+	// (DELETE /accounts/{account_id})
+	DeleteAccount(ctx context.Context, request DeleteAccountRequestObject) (DeleteAccountResponseObject, error)
 	// GetAccount Read an account
 	// (GET /accounts/{account_id})
 	GetAccount(ctx context.Context, request GetAccountRequestObject) (GetAccountResponseObject, error)
@@ -6991,6 +7374,9 @@ type StrictServerInterface interface {
 	// CreateOrganisation Create an organisation
 	// (POST /organisations)
 	CreateOrganisation(ctx context.Context, request CreateOrganisationRequestObject) (CreateOrganisationResponseObject, error)
+	// DeleteOrganisation Delete an organisation
+	// (DELETE /organisations/{organisation_id})
+	DeleteOrganisation(ctx context.Context, request DeleteOrganisationRequestObject) (DeleteOrganisationResponseObject, error)
 	// GetOrganisation Read an organisation
 	// (GET /organisations/{organisation_id})
 	GetOrganisation(ctx context.Context, request GetOrganisationRequestObject) (GetOrganisationResponseObject, error)
@@ -7006,6 +7392,9 @@ type StrictServerInterface interface {
 	// GrantProduct Give a product to an organisation in one environment
 	// (PUT /organisations/{organisation_id}/product-grants/{product}/{environment})
 	GrantProduct(ctx context.Context, request GrantProductRequestObject) (GrantProductResponseObject, error)
+	// RestoreOrganisation Restore an organisation that is being deleted
+	// (POST /organisations/{organisation_id}/restore)
+	RestoreOrganisation(ctx context.Context, request RestoreOrganisationRequestObject) (RestoreOrganisationResponseObject, error)
 	// SuspendOrganisation Suspend an organisation
 	// (POST /organisations/{organisation_id}/suspend)
 	SuspendOrganisation(ctx context.Context, request SuspendOrganisationRequestObject) (SuspendOrganisationResponseObject, error)
@@ -7027,6 +7416,9 @@ type StrictServerInterface interface {
 	// ListProducts List API products
 	// (GET /products)
 	ListProducts(ctx context.Context, request ListProductsRequestObject) (ListProductsResponseObject, error)
+	// DeleteProduct Delete an API product
+	// (DELETE /products/{product})
+	DeleteProduct(ctx context.Context, request DeleteProductRequestObject) (DeleteProductResponseObject, error)
 	// GetProduct Read the live version of an API product
 	// (GET /products/{product})
 	GetProduct(ctx context.Context, request GetProductRequestObject) (GetProductResponseObject, error)
@@ -7177,6 +7569,33 @@ func (sh *strictHandler) CreateAccount(w http.ResponseWriter, r *http.Request, p
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(CreateAccountResponseObject); ok {
 		if err := validResponse.VisitCreateAccountResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// DeleteAccount operation middleware
+func (sh *strictHandler) DeleteAccount(w http.ResponseWriter, r *http.Request, accountID AccountInPath, params DeleteAccountParams) {
+	var request DeleteAccountRequestObject
+
+	request.AccountID = accountID
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteAccount(ctx, request.(DeleteAccountRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteAccount")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(DeleteAccountResponseObject); ok {
+		if err := validResponse.VisitDeleteAccountResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {
@@ -8278,6 +8697,33 @@ func (sh *strictHandler) CreateOrganisation(w http.ResponseWriter, r *http.Reque
 	}
 }
 
+// DeleteOrganisation operation middleware
+func (sh *strictHandler) DeleteOrganisation(w http.ResponseWriter, r *http.Request, organisationID OrganisationInPath, params DeleteOrganisationParams) {
+	var request DeleteOrganisationRequestObject
+
+	request.OrganisationID = organisationID
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteOrganisation(ctx, request.(DeleteOrganisationRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteOrganisation")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(DeleteOrganisationResponseObject); ok {
+		if err := validResponse.VisitDeleteOrganisationResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // GetOrganisation operation middleware
 func (sh *strictHandler) GetOrganisation(w http.ResponseWriter, r *http.Request, organisationID OrganisationInPath) {
 	var request GetOrganisationRequestObject
@@ -8414,6 +8860,33 @@ func (sh *strictHandler) GrantProduct(w http.ResponseWriter, r *http.Request, or
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(GrantProductResponseObject); ok {
 		if err := validResponse.VisitGrantProductResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// RestoreOrganisation operation middleware
+func (sh *strictHandler) RestoreOrganisation(w http.ResponseWriter, r *http.Request, organisationID OrganisationInPath, params RestoreOrganisationParams) {
+	var request RestoreOrganisationRequestObject
+
+	request.OrganisationID = organisationID
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.RestoreOrganisation(ctx, request.(RestoreOrganisationRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RestoreOrganisation")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(RestoreOrganisationResponseObject); ok {
+		if err := validResponse.VisitRestoreOrganisationResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {
@@ -8606,6 +9079,33 @@ func (sh *strictHandler) ListProducts(w http.ResponseWriter, r *http.Request, pa
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(ListProductsResponseObject); ok {
 		if err := validResponse.VisitListProductsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// DeleteProduct operation middleware
+func (sh *strictHandler) DeleteProduct(w http.ResponseWriter, r *http.Request, product ProductInPath, params DeleteProductParams) {
+	var request DeleteProductRequestObject
+
+	request.Product = product
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteProduct(ctx, request.(DeleteProductRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteProduct")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(DeleteProductResponseObject); ok {
+		if err := validResponse.VisitDeleteProductResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

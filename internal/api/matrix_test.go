@@ -33,6 +33,8 @@ listOrganisations       x f f f x u x f
 createOrganisation      f f f f f u x f
 getOrganisation         x f f f n u x f
 updateOrganisation      x f f f n u x f
+deleteOrganisation      x f f f n u x f
+restoreOrganisation     x f f f n u x f
 suspendOrganisation     f f f f n u x f
 activateOrganisation    f f f f n u x f
 listMembers             x x x f x u x f
@@ -48,11 +50,13 @@ listAccounts            x x x f x u x f
 createAccount           x f f f n u x f
 getAccount              x x f f n u x f
 updateAccount           x x f f n u x f
+deleteAccount           x f f f n u x f
 suspendAccount          f f f f n u x f
 activateAccount         f f f f n u x f
 listProducts            x x x f x u x f
 getProduct              x x x f x u x f
 putProduct              f f f f f u x f
+deleteProduct           f f f f f u x f
 listProductVersions     f f f f f u x f
 getRoutes               x x x f x u x f
 putRoute                f f f f f u x f
@@ -179,7 +183,7 @@ func sold() registry.Definition {
 func (p *platform) fresh(t testing.TB) subject {
 	t.Helper()
 	s := subject{organisation: p.Organisation, account: p.Sandbox}
-	p.Apply(registry.SetOrganisationState{State: registry.Active}, registry.SetAccountState{Account: p.Sandbox, State: registry.Active},
+	p.Apply(registry.RestoreOrganisation{}, registry.SetOrganisationState{State: registry.Active}, registry.SetAccountState{Account: p.Sandbox, State: registry.Active},
 		registry.PutProduct{Definition: sold(), Source: registry.Managed})
 	r, by := p.Server.Registry(), p.Operator()
 	var err error
@@ -382,7 +386,12 @@ func TestTEN01_whoMayCallWhat(t *testing.T) {
 			if made[with] == nil {
 				made[with] = p.callers(t, &o)
 			}
-			for i, by := range made[with] {
+			for i := range callerNames {
+				if o.ID == "deleteOrganisation" { // it ends the callers, and is refused while they call
+					p.elsewhere(t)
+					made[with], s = p.callers(t, &o), p.subject(t, &o)
+				}
+				by := made[with][i]
 				t.Run("TEN-01 TEN-17 "+o.ID+" by "+callerNames[i], func(t *testing.T) {
 					p.cell(t, o, s, by, callerNames[i], row[i])
 				})
@@ -390,17 +399,38 @@ func TestTEN01_whoMayCallWhat(t *testing.T) {
 					s = p.subject(t, &o)
 				}
 			}
-			if strings.HasPrefix(o.ID, "suspend") {
+			if strings.HasPrefix(o.ID, "suspend") || o.ID == "deleteOrganisation" {
 				clear(made) // their tokens are dead
 			}
 		}
 	})
 }
 
+// elsewhere makes another organisation the A of the matrix.
+func (p *platform) elsewhere(t testing.TB) {
+	t.Helper()
+	r, by := p.Server.Registry(), actor.NewSystem("test")
+	var err error
+	if p.Organisation, err = r.CreateOrganisation(t.Context(), by, rand.Text()); err != nil {
+		t.Fatal(err)
+	}
+	for account, environment := range map[*id.Account]id.Environment{&p.Sandbox: id.Sandbox, &p.Production: id.Production} {
+		if *account, err = r.CreateAccount(t.Context(), by.In(p.Organisation), environment, string(environment)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // subject is a fresh one for an operation.
 func (p *platform) subject(t testing.TB, o *operation) subject {
 	t.Helper()
 	s := p.fresh(t)
+	if o.ID == "deleteAccount" { // one without a client
+		var err error
+		if s.account, err = p.Server.Registry().CreateAccount(t.Context(), actor.NewSystem("test").In(s.organisation), id.Sandbox, rand.Text()); err != nil {
+			t.Fatal(err)
+		}
+	}
 	if peopled.MatchString(o.path) {
 		p.addPeople(t, &s)
 	}

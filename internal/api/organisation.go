@@ -87,3 +87,17 @@ func (c *call) ActivateOrganisation(ctx context.Context, r ActivateOrganisationR
 	})
 	return ActivateOrganisation200JSONResponse{Body: organisation(&o), Headers: ActivateOrganisation200ResponseHeaders{ETag: etag(o.Version)}}, err
 }
+
+func (c *call) DeleteOrganisation(ctx context.Context, r DeleteOrganisationRequestObject) (DeleteOrganisationResponseObject, error) {
+	o, err := c.changeOrganisation(ctx, r.OrganisationID, r.Params.IfMatch, func(base int64) registry.Edit {
+		return registry.DeleteOrganisation{Base: base}
+	})
+	return DeleteOrganisation200JSONResponse{Body: organisation(&o), Headers: DeleteOrganisation200ResponseHeaders{ETag: etag(o.Version)}}, err
+}
+
+func (c *call) RestoreOrganisation(ctx context.Context, r RestoreOrganisationRequestObject) (RestoreOrganisationResponseObject, error) {
+	o, err := c.changeOrganisation(ctx, r.OrganisationID, r.Params.IfMatch, func(base int64) registry.Edit {
+		return registry.RestoreOrganisation{Base: base}
+	})
+	return RestoreOrganisation200JSONResponse{Body: organisation(&o), Headers: RestoreOrganisation200ResponseHeaders{ETag: etag(o.Version)}}, err
+}

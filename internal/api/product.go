@@ -124,6 +124,14 @@ func (c *call) PutProduct(ctx context.Context, r PutProductRequestObject) (PutPr
 	return PutProduct200JSONResponse{Body: product(&p), Headers: PutProduct200ResponseHeaders{ETag: etag(p.Version)}}, nil
 }
 
+func (c *call) DeleteProduct(ctx context.Context, r DeleteProductRequestObject) (DeleteProductResponseObject, error) {
+	base, err := versionOf(r.Params.IfMatch)
+	if err != nil {
+		return nil, err
+	}
+	return DeleteProduct204Response{}, c.Registry.Apply(ctx, c.by, registry.DeleteProduct{Product: r.Product, Base: base})
+}
+
 func (c *call) ListProductVersions(ctx context.Context, r ListProductVersionsRequestObject) (ListProductVersionsResponseObject, error) {
 	list, err := c.Registry.ProductVersions(ctx, c.by, r.Product, page(r.Params.Limit, r.Params.Cursor))
 	version := func(v *registry.ProductVersion) management.ProductVersion {

@@ -81,7 +81,7 @@ func (c *call) in(ctx context.Context, organisation *string) (actor.Actor, error
 }
 
 func organisation(o *registry.Organisation) management.Organisation {
-	return management.Organisation{ID: string(o.ID), Name: o.Name, State: management.State(o.State), Version: o.Version, CreatedAt: o.CreatedAt}
+	return management.Organisation{ID: string(o.ID), Name: o.Name, State: management.State(o.State), EraseAt: optionalTime(o.EraseAt), Version: o.Version, CreatedAt: o.CreatedAt}
 }
 
 func account(a *registry.Account) management.Account {

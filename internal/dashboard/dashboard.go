@@ -34,7 +34,8 @@ type Config struct {
 	People   *signin.People
 	Usage    *usage.Usage
 
-	Chain func() journal.ChainState // what is known of the audit chain; nil: nothing
+	Chain   func() journal.ChainState // what is known of the audit chain; nil: nothing
+	Process Process
 
 	TokenURL         string // where clients get tokens
 	APIURL           string // of the API domain

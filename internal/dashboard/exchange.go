@@ -42,6 +42,7 @@ type exchange struct {
 	organisation registry.Organisation
 	account      registry.Account
 	client       registry.ClientSummary
+	operator     bool // the operator's area
 	by           actor.Actor
 }
 
@@ -108,6 +109,8 @@ func (x *exchange) page(title string, context ...string) view.Page {
 		p.Environment = string(x.account.ID.Environment())
 	case x.organisation.ID != "":
 		p.Context = append(p.Context, x.organisation.Name)
+	case x.operator:
+		p.Context, p.Operator = append(p.Context, "Operator"), true
 	}
 	return p
 }

@@ -77,7 +77,7 @@ func (x *exchange) forbidden(err error) *failure {
 		return f
 	}
 	f.text = x.lacking(x.route.needs)
-	if path := x.here(); path != "" && x.by.May(actor.AccountRead, x.account.ID) {
+	if path := x.here(); path != "" && !x.operator && x.by.May(actor.AccountRead, x.account.ID) {
 		f.ways = []view.Link{{Label: "Go back to " + titleOf(x.account.Name, x.organisation.Name), Path: path}}
 	}
 	return f
@@ -94,7 +94,7 @@ func (x *exchange) factorWay() view.Link {
 // lacking names the roles that have an ability and the people who hold them.
 func (x *exchange) lacking(ability actor.Ability) string {
 	text := "This needs the right to " + ability.Words() + ". "
-	roles := rolesWith(ability)
+	roles := x.rolesWith(ability)
 	if len(roles) == 0 {
 		return text + "It is the operator's alone."
 	}

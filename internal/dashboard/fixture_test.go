@@ -75,7 +75,9 @@ type site struct {
 	usage     *usage.Usage
 	clock     *clock
 	chain     journal.ChainState
-	system    actor.Actor // in organisation A
+	age       time.Duration       // of what the process knows
+	resting   []dashboard.Resting // upstreams
+	system    actor.Actor         // in organisation A
 
 	organisation, other            id.Organisation
 	sandbox, production, elsewhere id.Account // the last of organisation B
@@ -85,6 +87,7 @@ type site struct {
 	invitation                     id.Invitation         // into A, as viewer
 	link                           string                // to it
 	record                         int64                 // of the audit log of A
+	mail                           string                // of the outbox: the invitation
 	person                         id.Person             // the viewer
 	like                           registry.CreatePerson // with the password of everybody
 }
@@ -92,6 +95,10 @@ type site struct {
 // roles of organisation A, each held by the person role@a.example. The account
 // admin's is on the sandbox alone.
 var roles = []actor.Role{actor.OrganisationAdmin, actor.AccountAdmin, actor.AccessManager, actor.Developer, actor.Auditor, actor.Viewer}
+
+// operatorRoles are held by the person role@a.example each, who is in no
+// organisation.
+var operatorRoles = []actor.Role{actor.OperatorAdmin, actor.OperatorSupport, actor.OperatorAuditor}
 
 func newSite(t testing.TB) *site {
 	t.Helper()
@@ -110,9 +117,23 @@ func newSite(t testing.TB) *site {
 	s.dashboard = dashboard.New(dashboard.Config{
 		URL: base, Chain: func() journal.ChainState { return s.chain }, Registry: s.registry, People: s.people, Usage: s.usage, Now: s.clock.Now, Rand: random,
 		APIURL: "https://api.example", TokenURL: "https://api.example/auth/open/connect/token", AccountParameter: "signicat-accountId",
+		Process: dashboard.Process{
+			Version: "v1.2.3", KeyAge: 90 * 24 * time.Hour, StaleLimit: time.Minute, Age: func() time.Duration { return s.age },
+			Resting: func() []dashboard.Resting { return s.resting },
+		},
 	})
 	s.Handler = s.dashboard
 	s.fill(t)
+	return s
+}
+
+// newOperatorSite is a site with the operator's people.
+func newOperatorSite(t testing.TB) *site {
+	t.Helper()
+	s := newSite(t)
+	for _, role := range operatorRoles {
+		s.addPerson(t, actor.NewSystem("test"), emailOf(role), role.Title(), actor.RoleGrant{Role: role})
+	}
 	return s
 }
 
@@ -147,6 +168,9 @@ func (s *site) fill(t testing.TB) {
 		grant.Account = accountOf(s, role)
 		s.addPerson(t, s.system, emailOf(role), role.Title(), grant)
 	}
+	mails, _, err := s.outbox.List(t.Context(), false, "")
+	must(t, err)
+	s.mail = mails[0].ID
 	log, err := s.registry.AuditRecords(t.Context(), s.system, registry.AuditFilter{}, registry.Page{Limit: 1})
 	must(t, err)
 	s.record = log.Items[0].Seq
@@ -353,7 +377,7 @@ func (s *site) random() string { return string(id.NewSecret(s.registry.Rand)) }
 func (s *site) at(pattern string) string {
 	return strings.NewReplacer(
 		"{organisation}", string(s.organisation), "{account}", string(s.sandbox), "{client}", string(s.client), "{secret}", string(s.secret), "{value}", s.value, "{$}", "",
-		"{person}", string(s.person), "{invitation}", string(s.invitation), "/invite/{link}", s.link, "{product}", "auth", "{record}", strconv.FormatInt(s.record, 10),
+		"{person}", string(s.person), "{invitation}", string(s.invitation), "{mail}", s.mail, "/invite/{link}", s.link, "{product}", "auth", "{record}", strconv.FormatInt(s.record, 10),
 	).Replace(pattern)
 }
 

@@ -3,6 +3,7 @@ package dashboard
 import (
 	"errors"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/doorward/doorward/internal/actor"
@@ -90,12 +91,25 @@ func (x *exchange) recognise() error {
 func (x *exchange) self() actor.Actor { return x.d.People.Self(x.session, x.origin()) }
 
 func (x *exchange) enterPlace() (err error) {
+	if x.route.operator() {
+		return x.enterOperator()
+	}
 	if text := x.PathValue("account"); text != "" {
 		return x.enterAccount(id.Account(text))
 	}
 	if text := x.PathValue("organisation"); text != "" {
 		return x.enterOrganisation(id.Organisation(text))
 	}
+	return nil
+}
+
+// enterOperator goes to the operator's area, which is not there for others than
+// the operator's people.
+func (x *exchange) enterOperator() (err error) {
+	if x.by, err = x.d.People.Actor(x.session, "", x.origin()); err != nil {
+		return err
+	}
+	x.operator = true
 	return nil
 }
 
@@ -164,11 +178,14 @@ func (x *exchange) sees(ability actor.Ability) error {
 	return fault.Errorf(fault.Forbidden, "this needs the right to %s", ability.Words())
 }
 
-// findPlaces lists where the person can go: their organisations, and the
-// accounts of the one in which they are.
+// findPlaces lists where the person can go: the operator's area, their
+// organisations, and the accounts of the one in which they are.
 func (x *exchange) findPlaces() error {
+	if slices.ContainsFunc(x.session.Memberships, func(m registry.Membership) bool { return m.Organisation == "" }) {
+		x.places = append(x.places, view.Place{Name: "Operator", Path: operatorPath, Environment: view.Operator, Current: x.operator})
+	}
 	here := x.organisation.ID
-	if here == "" && len(x.session.Memberships) == 1 {
+	if here == "" && !x.operator && len(x.session.Memberships) == 1 {
 		here = x.session.Memberships[0].Organisation
 	}
 	seen := false
@@ -225,6 +242,8 @@ func (x *exchange) here() string {
 		return "/a/" + string(x.account.ID)
 	case x.organisation.ID != "":
 		return "/o/" + string(x.organisation.ID)
+	case x.operator:
+		return operatorPath
 	}
 	return ""
 }
@@ -261,6 +280,8 @@ func (x *exchange) nav() (items []view.NavItem) {
 	switch {
 	case x.account.ID != "":
 		entries = accountNav
+	case x.operator:
+		entries = operatorNav
 	case x.organisation.ID == "" && (x.URL.Path == "/me" || strings.HasPrefix(x.URL.Path, "/me/")):
 		entries, place = meNav, "/me"
 	case x.organisation.ID == "":
@@ -281,10 +302,11 @@ func titleOf(name, email string) string {
 	return name
 }
 
-// rolesWith are the titles of the customers' roles that have an ability.
-func rolesWith(ability actor.Ability) (titles []string) {
+// rolesWith are the titles of the roles that have an ability: the operator's in
+// the operator's area, elsewhere the customers'.
+func (x *exchange) rolesWith(ability actor.Ability) (titles []string) {
 	for _, role := range actor.Roles() {
-		if !role.Operator() && role.Abilities()[ability] {
+		if role.Operator() == x.operator && role.Abilities()[ability] {
 			titles = append(titles, role.Title())
 		}
 	}

@@ -39,7 +39,7 @@ func Routes() []Route {
 
 // routes is the map of the Dashboard.
 func (d *dashboard) routes() []route {
-	return append(d.clientRoutes(), []route{
+	return slices.Concat(d.clientRoutes(), d.operatorRoutes(), []route{
 		{method: "GET", pattern: "/{$}", handle: d.root, open: true},
 		{method: "GET", pattern: "/signup", handle: d.signUpForm, open: true},
 		{method: "POST", pattern: "/signup", handle: d.signUp, open: true},
@@ -122,7 +122,7 @@ func (d *dashboard) routes() []route {
 		{method: "GET", pattern: "/help/keys", handle: d.helpKeys, open: true},
 		{method: "GET", pattern: "/styleguide", handle: d.styleguide, open: true},
 		{method: "POST", pattern: "/theme", handle: d.setTheme, open: true},
-	}...)
+	})
 }
 
 // clientRoutes are those of API clients.

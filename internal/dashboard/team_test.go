@@ -54,7 +54,7 @@ func (s *site) invited(t testing.TB, email string) id.Invitation {
 // linkTo is the path of the newest link that was mailed to an address.
 func (s *site) linkTo(t testing.TB, email string) string {
 	t.Helper()
-	entries, _, err := s.outbox.List(t.Context(), "")
+	entries, _, err := s.outbox.List(t.Context(), false, "")
 	must(t, err)
 	for _, e := range entries {
 		if e.Recipient != email {

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -105,6 +107,36 @@ func (r *reach) reached(ctx context.Context, address string) {
 		r.log.LogAttrs(ctx, slog.LevelInfo, "an upstream can be reached again", slog.String("product", r.product))
 	}
 	delete(r.failing, address)
+}
+
+// resting are the addresses that are left alone, sorted.
+func (r *reach) resting() (addresses []string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for address, f := range r.failing {
+		if f.failures >= failuresInARow {
+			addresses = append(addresses, address)
+		}
+	}
+	slices.Sort(addresses)
+	return addresses
+}
+
+// Resting is an upstream that is left alone for a while, because it could not be
+// reached.
+type Resting struct{ Product, Address string }
+
+// Resting returns the upstreams that are left alone now, by product: those of
+// which this process knows by their calls that it cannot reach them.
+func (g *Gateway) Resting() (all []Resting) {
+	g.binding.Lock()
+	defer g.binding.Unlock()
+	for _, product := range slices.Sorted(maps.Keys(g.upstreams)) {
+		for _, address := range g.upstreams[product].reach.resting() {
+			all = append(all, Resting{product, address})
+		}
+	}
+	return all
 }
 
 // load is how many calls an upstream has now.

@@ -35,6 +35,9 @@ func TestUpstreamThatCannotBeReachedRests(t *testing.T) {
 		w.hides(t, a)
 	}
 	rests(t, w.request("GET", "/p1/x", token))
+	if all := w.gateway.Resting(); len(all) != 1 || all[0].Product != "p1" || all[0].Address == "" {
+		t.Errorf("resting: %v", all)
+	}
 	t.Run("with a body", func(t *testing.T) { rests(t, w.request("POST", "/p1/x", token, "Content-Length: 2")+"hi") })
 	t.Run("one tries after a while", func(t *testing.T) {
 		w.pass(5 * time.Second)
@@ -49,6 +52,9 @@ func TestUpstreamThatCannotBeReachedRests(t *testing.T) {
 		w.pass(5 * time.Second)
 		for range 3 {
 			w.passes(t, w.request("GET", "/p1/x", token))
+		}
+		if all := w.gateway.Resting(); len(all) != 0 {
+			t.Errorf("resting: %v", all)
 		}
 		if log := w.errors.String(); strings.Count(log, "an upstream cannot be reached") != 1 || strings.Count(log, "an upstream can be reached again") != 1 {
 			t.Errorf("log %s", log)

@@ -88,7 +88,7 @@ func message(to string) mail.Message {
 
 func (f *fixture) newest(t testing.TB) mail.Entry {
 	t.Helper()
-	entries, _, err := f.List(t.Context(), "")
+	entries, _, err := f.List(t.Context(), false, "")
 	if err != nil || len(entries) == 0 {
 		t.Fatalf("entries = %v, %v", entries, err)
 	}

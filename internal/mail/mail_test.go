@@ -91,7 +91,7 @@ func TestAMailIsOfTheTransactionItIsWrittenIn(t *testing.T) {
 		err := f.DB.Update(t.Context(), func(tx *sqldb.Tx) error {
 			return errors.Join(f.Post(t.Context(), tx, message("ada@example.com")), failed)
 		})
-		if entries, _, listErr := f.List(t.Context(), ""); !errors.Is(err, failed) || listErr != nil || len(entries) != 0 {
+		if entries, _, listErr := f.List(t.Context(), false, ""); !errors.Is(err, failed) || listErr != nil || len(entries) != 0 {
 			t.Errorf("entries = %v, %v, %v", entries, err, listErr)
 		}
 	})
@@ -231,7 +231,7 @@ func TestDOS13_mailsInALoopMeetLimits(t *testing.T) {
 		if err := f.post(t, notice); err != nil {
 			t.Errorf("a notice stops what it tells about: %v", err)
 		}
-		if entries, _, err := f.List(t.Context(), ""); err != nil || len(entries) != mail.PerRecipient {
+		if entries, _, err := f.List(t.Context(), false, ""); err != nil || len(entries) != mail.PerRecipient {
 			t.Errorf("%d mails were written, %v", len(entries), err)
 		}
 		t.Run("twin", func(t *testing.T) {
@@ -301,11 +301,11 @@ func TestTheOutboxIsListedInPagesAndForgotten(t *testing.T) {
 		for i := range mail.PerPage + 1 {
 			f.mustPost(t, fmt.Sprintf("ada%d@example.com", i))
 		}
-		first, more, err := f.List(t.Context(), "")
+		first, more, err := f.List(t.Context(), false, "")
 		if err != nil || !more || len(first) != mail.PerPage {
 			t.Fatalf("first page: %d, %v, %v", len(first), more, err)
 		}
-		second, more, err := f.List(t.Context(), first[len(first)-1].ID)
+		second, more, err := f.List(t.Context(), false, first[len(first)-1].ID)
 		if err != nil || more || len(second) != 1 || second[0].ID == first[0].ID {
 			t.Errorf("second page: %v, %v, %v", second, more, err)
 		}
@@ -315,13 +315,58 @@ func TestTheOutboxIsListedInPagesAndForgotten(t *testing.T) {
 		running := make(chan struct{})
 		go func() { f.Run(ended); close(running) }()
 		for left := first; len(left) > 0; { // Run forgets when it begins
-			if left, _, err = f.List(t.Context(), ""); err != nil {
+			if left, _, err = f.List(t.Context(), false, ""); err != nil {
 				t.Error(err)
 				break
 			}
 		}
 		cancel()
 		<-running
+	})
+}
+
+func TestWhatIsNotDeliveredIsListedAndCounted(t *testing.T) {
+	each(t, func(t *testing.T, f *fixture) {
+		backlog := func() mail.Backlog {
+			t.Helper()
+			b, err := f.Backlog(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			return b
+		}
+		f.mustPost(t, "delivered@example.com")
+		if err := f.Pass(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if b := backlog(); b != (mail.Backlog{}) {
+			t.Errorf("all is delivered: %+v", b)
+		}
+		f.server.refuse("550 no such mailbox")
+		f.mustPost(t, "refused@example.com")
+		if err := f.Pass(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		f.add(time.Second)
+		waits := f.mustPost(t, "waits@example.com")
+		if b := backlog(); b.Waiting != 1 || !b.Oldest.Equal(waits.CreatedAt) || b.Failed != 1 {
+			t.Errorf("one waits and one failed: %+v", b)
+		}
+		left, _, err := f.List(t.Context(), true, "")
+		if err != nil || len(left) != 2 || left[0].ID != waits.ID || left[1].State != mail.Failed {
+			t.Errorf("not delivered: %v, %v", left, err)
+		}
+		if e, err := f.Entry(t.Context(), waits.ID); err != nil || e != waits {
+			t.Errorf("%+v, %v, want %+v", e, err, waits)
+		}
+		_, err = f.Entry(t.Context(), "m-0")
+		if fault.KindOf(err) != fault.NotFound {
+			t.Errorf("a mail that is not there: %v", err)
+		}
+		f.add(4 * 24 * time.Hour)
+		if b := backlog(); b != (mail.Backlog{}) {
+			t.Errorf("what is of no use any more counts: %+v", b)
+		}
 	})
 }
 

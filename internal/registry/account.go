@@ -109,6 +109,41 @@ func (e SetAccountState) apply(ctx context.Context, c *change) error {
 		string(e.State), a.ID, a.Organisation)
 }
 
+// DeleteAccount deletes an account without a client, with the roles on it.
+type DeleteAccount struct {
+	Account id.Account `json:"account"`
+	Base    int64      `json:"base,omitempty"`
+}
+
+func (e DeleteAccount) apply(ctx context.Context, c *change) error {
+	a, err := c.account(ctx, e.Account, e.Base)
+	if err != nil {
+		return err
+	}
+	c.says("account.delete", a.Organisation, string(a.ID))
+	if err := c.may(actor.AccountWrite, a.ID); err != nil {
+		return err
+	}
+	if err := c.recently(); err != nil {
+		return err
+	}
+	if a.State == Suspended {
+		return fault.Errorf(fault.Conflict, "the account is suspended: ask the operator, who suspended it")
+	}
+	used, err := exists(ctx, c.tx, `SELECT EXISTS (SELECT 1 FROM client WHERE organisation_id = $1 AND account_id = $2 AND state <> 'deleted')`, a.Organisation, a.ID)
+	if err != nil {
+		return err
+	}
+	if used {
+		return fault.Errorf(fault.Conflict, "the account has API clients: delete those that are not needed any more first")
+	}
+	c.tx.Changed(journal.AccountChanged, string(a.ID))
+	return errors.Join(
+		c.exec(ctx, `UPDATE member SET version = version + 1 WHERE organisation_id = $1 AND person_id IN (SELECT r.person_id FROM member_role r WHERE r.organisation_id = $1 AND r.account_id = $2)`, a.Organisation, a.ID),
+		c.exec(ctx, `DELETE FROM member_role WHERE organisation_id = $1 AND account_id = $2`, a.Organisation, a.ID),
+		c.exec(ctx, `DELETE FROM account WHERE organisation_id = $1 AND id = $2`, a.Organisation, a.ID))
+}
+
 func (c *change) freeAccountName(ctx context.Context, name string) error {
 	if err := validName("account's name", name); err != nil {
 		return err

@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/doorward/doorward/internal/actor"
 	"github.com/doorward/doorward/internal/fault"
 	"github.com/doorward/doorward/internal/id"
 	"github.com/doorward/doorward/internal/registry"
@@ -70,5 +71,30 @@ func TestAccountEditsAreChecked(t *testing.T) {
 			refusal{name: "client of a suspended account", by: in, edit: registry.CreateClient{ID: "sandbox-new-apple-123", Account: f.sandboxA, Name: "n"}, want: fault.Conflict,
 				twin: registry.CreateClient{ID: "prod-new-apple-123", Account: f.productionA, Name: "n"}},
 		)
+	})
+}
+
+func TestAnAccountIsDeletedOnceItHasNoClient(t *testing.T) {
+	each(t, func(t *testing.T, f *fixture) {
+		in := f.operator.In(f.orgA)
+		f.must(t, in, registry.CreateClient{ID: "sandbox-first-apple-100", Account: f.sandboxA, Name: "first"})
+		f.must(t, f.chief(), registry.ChangeRoles{Person: f.memberA, Roles: []actor.RoleGrant{{Role: actor.Developer, Account: f.sandboxA}, {Role: actor.Viewer}}})
+		empty := registry.DeleteAccount{Account: f.sandboxA}
+		stale := f.chief().Proven(actor.Proof{SecondFactor: true, Verified: true})
+		wantKind(t, f.Apply(t.Context(), f.chief(), empty), fault.Conflict)
+		f.must(t, in, registry.SetClientState{Client: "sandbox-first-apple-100", State: registry.Deleted}, registry.SetAccountState{Account: f.sandboxA, State: registry.Suspended})
+		wantKind(t, f.Apply(t.Context(), f.chief(), empty), fault.Conflict)
+		f.must(t, in, registry.SetAccountState{Account: f.sandboxA, State: registry.Active})
+		f.refuses(t,
+			refusal{name: "of another version", by: f.chief(), edit: registry.DeleteAccount{Account: f.sandboxA, Base: 2}, want: fault.Conflict, twin: registry.RenameAccount{Account: f.sandboxA, Name: "last", Base: 3}},
+			refusal{name: "PRIV-13 after an old sign-in", by: stale, edit: empty, want: fault.Forbidden, twin: empty, twinBy: f.chief()},
+		)
+		_, err := f.Account(t.Context(), f.adminA, f.sandboxA)
+		wantKind(t, err, fault.NotFound)
+		m, err := f.Member(t.Context(), f.adminA, f.memberA)
+		if err != nil || len(m.Roles) != 1 || m.Roles[0].Account != "" || m.Version != 3 {
+			t.Errorf("a role is left on what is gone, or nobody is told: %+v, %v", m, err)
+		}
+		f.must(t, f.adminA, registry.CreateAccount{ID: "a-s-11111111111111111111", Name: "last"}) // its name is free again
 	})
 }

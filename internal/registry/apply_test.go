@@ -182,6 +182,10 @@ func editRows() []editRow {
 			inOrganisation, "x.....x..", "webhook.enable", webhook, nil, nil},
 		{"DeleteWebhook", func(f *fixture) registry.Edit { return registry.DeleteWebhook{Webhook: f.hookA} },
 			inOrganisation, "x.....x..", "webhook.delete", webhook, nil, nil},
+		{"DeleteAccount", func(f *fixture) registry.Edit { return registry.DeleteAccount{Account: f.sandboxA} },
+			inOrganisation, "xx....x..", "account.delete", func(f *fixture) string { return string(f.sandboxA) }, func(f *fixture) string { return "account " + string(f.sandboxA) }, nil},
+		{"DeleteProduct", func(*fixture) registry.Edit { return registry.DeleteProduct{Product: "p4"} },
+			asOperator, "......x..", "product.delete", constant("p4"), constant("products "), nil},
 		{"DeleteOrganisation", func(*fixture) registry.Edit { return registry.DeleteOrganisation{} },
 			inOrganisation, "x.....x..", "organisation.delete", organisation, organisationFeed, nil},
 		{"RestoreOrganisation", func(*fixture) registry.Edit { return registry.RestoreOrganisation{} },
@@ -474,7 +478,7 @@ func TestPRIV01_aRoleOnOneAccountReachesNoOther(t *testing.T) {
 			return proven("p-1", f.orgA, actor.RoleGrant{Role: actor.AccountAdmin, Account: account})
 		}
 		for _, row := range editRows()[len(peopleRows()):] { // those of people name their account in a role
-			if row.roles[1] != 'x' || row.name == "CreateAccount" || row.name == "RenameAccount" {
+			if row.roles[1] != 'x' || slices.Contains([]string{"CreateAccount", "RenameAccount", "DeleteAccount"}, row.name) {
 				continue
 			}
 			t.Run("PRIV-01 "+row.name, func(t *testing.T) {

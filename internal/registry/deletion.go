@@ -23,7 +23,7 @@ const (
 
 // DeleteOrganisation stops everything in the actor's organisation and has it
 // erased after UndoTime. It is a conflict while calls flow in production: their
-// clients are to be disabled first.
+// clients are to be disabled first. Those of the client that makes it do not count.
 type DeleteOrganisation struct {
 	Base int64 `json:"base,omitempty"`
 }
@@ -87,8 +87,8 @@ func (c *change) organisationToDelete(ctx context.Context, action string, base i
 // isQuiet refuses while clients are called in production.
 func (c *change) isQuiet(ctx context.Context) error {
 	busy, err := rowsOf(ctx, c.tx, scanText, `SELECT c.name FROM client c JOIN last_use u ON u.client_id = c.id AND u.kind = 'call' LEFT JOIN account a ON a.id = c.account_id WHERE c.organisation_id = $1
-		AND c.state = 'enabled' AND u.at > $2 AND COALESCE(a.environment, 'production') = 'production' AND COALESCE(a.state, 'active') = 'active' ORDER BY u.at DESC, c.id`,
-		c.by.Organisation(), c.Now().Add(-QuietTime).UnixMicro())
+		AND c.state = 'enabled' AND u.at > $2 AND COALESCE(a.environment, 'production') = 'production' AND COALESCE(a.state, 'active') = 'active' AND 'client:' || c.id <> $3 ORDER BY u.at DESC, c.id`,
+		c.by.Organisation(), c.Now().Add(-QuietTime).UnixMicro(), c.by.String())
 	if err != nil || len(busy) == 0 {
 		return err
 	}

@@ -105,7 +105,16 @@ func TestAnOrganisationIsNotDeletedWhileProductionCallsFlow(t *testing.T) {
 			t.Errorf("it does not name the client: %v", err)
 		}
 		t.Run("twin", func(t *testing.T) {
-			f.must(t, f.adminA, registry.SetClientState{Client: f.a1, State: registry.Disabled}, registry.DeleteOrganisation{})
+			f.must(t, f.adminA, registry.SetClientState{Client: f.a1, State: registry.Disabled})
+			if got := f.tried(t, f.adminA, registry.DeleteOrganisation{}); got != "allowed" {
+				t.Error(got)
+			}
+		})
+		f.must(t, f.adminA, registry.CreateClient{ID: "org-own-apple-100", Name: "own"})
+		f.called(t, "org-own-apple-100", f.orgA, 0)
+		wantKind(t, f.Apply(t.Context(), f.adminA, registry.DeleteOrganisation{}), fault.Conflict)
+		t.Run("twin: by the client that calls", func(t *testing.T) {
+			f.must(t, actor.NewClient("org-own-apple-100", f.orgA, "", "s", []string{"management.organisation.write"}), registry.DeleteOrganisation{})
 		})
 	})
 }

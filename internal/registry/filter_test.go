@@ -156,8 +156,8 @@ func TestCustomersSeeNoDraftsAndNoUpstreams(t *testing.T) {
 			{"admin of A", f.adminA, "management p1 p2", false, []id.Environment{id.Sandbox, id.Production}, nil, fault.NotFound},
 			{"admin of B", f.adminB, "management p1 p2", false, []id.Environment{id.Sandbox}, nil, fault.NotFound},
 			{"client of A", actor.NewClient(f.a1, f.orgA, f.productionA, f.secretA1, []string{"management.product.read"}), "management p1 p2", false, []id.Environment{id.Sandbox, id.Production}, nil, fault.NotFound},
-			{"operator", f.operator, "draft management p1 p2", true, nil, nil, 0},
-			{"operator in B", f.operator.In(f.orgB), "draft management p1 p2", true, []id.Environment{id.Sandbox}, nil, 0},
+			{"operator", f.operator, "draft management p1 p2 p4", true, nil, nil, 0},
+			{"operator in B", f.operator.In(f.orgB), "draft management p1 p2 p4", true, []id.Environment{id.Sandbox}, nil, 0},
 		} {
 			list, err := f.Products(t.Context(), c.by, registry.ProductFilter{}, registry.Page{})
 			if err != nil {
@@ -261,7 +261,7 @@ func TestAuditRecordsAreFiltered(t *testing.T) {
 			{f.adminA, registry.AuditFilter{Subject: string(f.a1), From: start, Until: start}, 0},
 			{f.adminB, registry.AuditFilter{Subject: string(f.a1)}, 0},
 			{f.operator, registry.AuditFilter{Subject: string(f.a1)}, 3},
-			{f.operator, registry.AuditFilter{Action: "product.put"}, 3},
+			{f.operator, registry.AuditFilter{Action: "product.put"}, 4},
 			{f.operator.In(f.orgA), registry.AuditFilter{Action: "product.put"}, 0},
 		} {
 			list, err := f.AuditRecords(t.Context(), c.by, c.filter, registry.Page{})

@@ -127,7 +127,8 @@ func newFixture(t testing.TB, db *sqldb.DB) *fixture {
 	f.Registry = newRegistry(t, db, f.clock.Now, 1)
 	f.operator = proven("p-operator", "", actor.RoleGrant{Role: actor.OperatorAdmin})
 	f.must(t, f.system, registry.PutProduct{Definition: managementProduct(), Source: registry.Builtin})
-	f.must(t, f.operator, registry.PutProduct{Definition: productOne(), Source: registry.Managed}, registry.PutProduct{Definition: productTwo(), Source: registry.Managed})
+	f.must(t, f.operator, registry.PutProduct{Definition: productOne(), Source: registry.Managed}, registry.PutProduct{Definition: productTwo(), Source: registry.Managed},
+		registry.PutProduct{Definition: registry.Definition{Key: "p4", Name: "P4", Prefix: "/p4", Visibility: registry.Draft, Upstreams: map[id.Environment]string{id.Sandbox: "http://p4.example"}}, Source: registry.Managed})
 
 	f.orgA, f.orgB = id.NewOrganisation(f.Rand), id.NewOrganisation(f.Rand)
 	f.must(t, f.operator, registry.CreateOrganisation{ID: f.orgA, Name: "A"}, registry.CreateOrganisation{ID: f.orgB, Name: "B"})

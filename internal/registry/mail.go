@@ -11,14 +11,30 @@ import (
 	"github.com/doorward/doorward/internal/sqldb"
 )
 
-// Mails returns the newest mails of the outbox to the operator's people: those
-// older than the one of which before is the id, or all. more says that others
-// follow.
-func (r *Registry) Mails(ctx context.Context, by actor.Actor, before string) (entries []mail.Entry, more bool, err error) {
+// Mails returns the newest mails of the outbox to the operator's people, or of
+// them those alone that were not delivered: those older than the one of which
+// before is the id, or all. more says that others follow.
+func (r *Registry) Mails(ctx context.Context, by actor.Actor, undelivered bool, before string) (entries []mail.Entry, more bool, err error) {
 	if err := atOperatorLevel(by, actor.MemberRead); err != nil {
 		return nil, false, err
 	}
-	return r.Mail.List(ctx, before)
+	return r.Mail.List(ctx, undelivered, before)
+}
+
+// MailEntry returns what the outbox tells of one mail.
+func (r *Registry) MailEntry(ctx context.Context, by actor.Actor, key string) (e mail.Entry, err error) {
+	if err := atOperatorLevel(by, actor.MemberRead); err != nil {
+		return e, err
+	}
+	return r.Mail.Entry(ctx, key)
+}
+
+// MailBacklog counts what the outbox could not deliver.
+func (r *Registry) MailBacklog(ctx context.Context, by actor.Actor) (b mail.Backlog, err error) {
+	if err := atOperatorLevel(by, actor.MemberRead); err != nil {
+		return b, err
+	}
+	return r.Mail.Backlog(ctx)
 }
 
 // ReadMail returns the text of a mail that waits in the outbox of an

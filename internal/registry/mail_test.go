@@ -16,7 +16,7 @@ import (
 // newestMail is the last mail that was written, and its text.
 func (f *fixture) newestMail(t testing.TB) (mail.Entry, string) {
 	t.Helper()
-	entries, _, err := f.Mails(t.Context(), f.operator, "")
+	entries, _, err := f.Mails(t.Context(), f.operator, false, "")
 	if err != nil || len(entries) == 0 {
 		t.Fatalf("mails: %v, %v", entries, err)
 	}
@@ -84,7 +84,7 @@ func TestPRIV01_theOutboxIsTheOperatorsAndItsTextsAreItsAdmins(t *testing.T) {
 			if role.Operator() {
 				by = person("p-role", "", role)
 			}
-			_, _, listed := f.Mails(t.Context(), by, "")
+			_, _, listed := f.Mails(t.Context(), by, false, "")
 			_, _, read := f.ReadMail(t.Context(), by, e.ID)
 			if (listed == nil) != role.Operator() || (read == nil) != (role == actor.OperatorAdmin) {
 				t.Errorf("%s: list %v, read %v", role, listed, read)

@@ -3,6 +3,7 @@ package registry
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"reflect"
@@ -82,6 +83,54 @@ func (e PutProduct) apply(ctx context.Context, c *change) error {
 	return c.putVersion(ctx, &next, e.Source, live.Version+1)
 }
 
+// DeleteProduct deletes a product whose permissions no client holds, with its
+// versions and grants. Products of the configuration file and the built-in one
+// stay.
+type DeleteProduct struct {
+	Product string `json:"product"`
+	Base    int64  `json:"base,omitempty"`
+}
+
+func (e DeleteProduct) apply(ctx context.Context, c *change) error {
+	live, err := loadProduct(ctx, c.tx, e.Product)
+	c.says("product.delete", "", live.Definition.Key)
+	if err := c.may(actor.ProductWrite, ""); err != nil {
+		return err
+	}
+	if err != nil {
+		return err
+	}
+	c.before = live.Definition
+	if err := c.recently(); err != nil {
+		return err
+	}
+	if live.Source != Managed {
+		return fault.Errorf(fault.Conflict, "the product %s belongs to the source %s and can be changed there only", e.Product, live.Source)
+	}
+	if err := stale(e.Base, live.Version, "the product"); err != nil {
+		return err
+	}
+	if held, err := c.heldPermission(ctx, &live.Definition, &Definition{}); err != nil || held != "" {
+		if err == nil {
+			err = fault.Errorf(fault.Conflict, "clients hold the permission %s: take it from them first, or make the product a draft, which nobody can call", held)
+		}
+		return err
+	}
+	granted, err := rowsOf(ctx, c.tx, scanText, `SELECT DISTINCT organisation_id FROM product_grant WHERE product = $1 -- any organisation: a product is the operator's`, e.Product)
+	if err != nil {
+		return err
+	}
+	for _, organisation := range granted {
+		c.tx.Changed(journal.OrganisationChanged, organisation)
+	}
+	c.tx.Changed(journal.ProductsChanged, "")
+	delete(c.live, e.Product)
+	return errors.Join(
+		c.exec(ctx, `DELETE FROM product_grant WHERE product = $1 -- any organisation: a product is the operator's`, e.Product),
+		c.exec(ctx, `DELETE FROM product_version WHERE product = $1`, e.Product),
+		c.exec(ctx, `DELETE FROM product WHERE key = $1`, e.Product))
+}
+
 // mayUseSource keeps people and clients from speaking for the configuration
 // file and the binary.
 func (c *change) mayUseSource(source Source, key string) error {
@@ -98,19 +147,26 @@ func (c *change) mayUseSource(source Source, key string) error {
 
 // keepsHeldPermissions refuses to drop a permission that clients hold.
 func (c *change) keepsHeldPermissions(ctx context.Context, live, next *Definition) error {
+	held, err := c.heldPermission(ctx, live, next)
+	if held == "" || err != nil {
+		return err
+	}
+	return fault.Errorf(fault.Conflict, "clients hold the permission %s: keep it in product %s with retired: true instead of removing it", held, next.Key)
+}
+
+// heldPermission is one that clients hold and the next definition has not; empty
+// if there is none.
+func (c *change) heldPermission(ctx context.Context, live, next *Definition) (string, error) {
 	for _, p := range live.Permissions {
 		if _, kept := next.Permission(p.Key); kept {
 			continue
 		}
 		held, err := exists(ctx, c.tx, `SELECT EXISTS (SELECT 1 FROM client_permission p JOIN client c ON c.id = p.client_id WHERE p.permission = $1 AND c.state <> 'deleted') -- any organisation: a product is the operator's`, p.Key)
-		if err != nil {
-			return err
-		}
-		if held {
-			return fault.Errorf(fault.Conflict, "clients hold the permission %s: keep it in product %s with retired: true instead of removing it", p.Key, next.Key)
+		if held || err != nil {
+			return p.Key, err
 		}
 	}
-	return nil
+	return "", nil
 }
 
 func (c *change) putVersion(ctx context.Context, d *Definition, source Source, version int64) error {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/doorward/doorward/internal/actor"
 	"github.com/doorward/doorward/internal/fault"
 	"github.com/doorward/doorward/internal/id"
 	"github.com/doorward/doorward/internal/registry"
@@ -245,6 +246,38 @@ func TestPuttingDeclaredProductsAgainChangesNothing(t *testing.T) {
 		wantKind(t, f.PutProducts(t.Context(), f.system, registry.Declared, e, d), fault.Conflict)
 		if diff := cmp.Diff(before, dump(t, f.DB)); diff != "" {
 			t.Errorf("half of the file was applied:\n%s", diff)
+		}
+	})
+}
+
+func TestAProductIsDeletedOnceNobodyHoldsItsPermissions(t *testing.T) {
+	each(t, func(t *testing.T, f *fixture) {
+		p2 := registry.DeleteProduct{Product: "p2"}
+		f.must(t, f.system, registry.PutProduct{Definition: registry.Definition{Key: "p5", Name: "P5", Prefix: "/p5", Visibility: registry.Draft}, Source: registry.Declared})
+		stale := f.operator.Proven(actor.Proof{SecondFactor: true, Verified: true})
+		f.must(t, f.operator.In(f.orgA), registry.SetClientState{Client: f.a2, State: registry.Disabled})
+		f.refuses(t,
+			refusal{name: "unknown", by: f.operator, edit: registry.DeleteProduct{Product: "p9"}, want: fault.NotFound, twin: registry.DeleteProduct{Product: "p4"}},
+			refusal{name: "held", by: f.operator, edit: p2, want: fault.Conflict, twin: registry.RemovePermissions{Client: f.a2, Permissions: []string{"p2.read"}}, twinBy: f.operator.In(f.orgA)},
+			refusal{name: "of the configuration file", by: f.operator, edit: registry.DeleteProduct{Product: "p5"}, want: fault.Conflict, twin: registry.RenameOrganisation{Name: "A"}, twinBy: f.adminA},
+			refusal{name: "built in", by: f.operator, edit: registry.DeleteProduct{Product: registry.ManagementKey}, want: fault.Conflict, twin: registry.RenameOrganisation{Name: "A"}, twinBy: f.adminA},
+			refusal{name: "of another version", by: f.operator, edit: registry.DeleteProduct{Product: "p2", Base: 7}, want: fault.Conflict, twin: registry.RenameOrganisation{Name: "A"}, twinBy: f.adminA},
+			refusal{name: "PRIV-13 after an old sign-in", by: stale, edit: p2, want: fault.Forbidden, twin: p2, twinBy: f.operator},
+		)
+		_, err := f.Product(t.Context(), f.system, "p2")
+		wantKind(t, err, fault.NotFound)
+		entry, err := f.OrganisationEntry(t.Context(), f.orgA)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.must(t, f.operator, registry.PutProduct{Definition: productTwo(), Source: registry.Managed})
+		again, err := f.OrganisationEntry(t.Context(), f.orgA)
+		if diff := cmp.Diff(entry, again); diff != "" || err != nil {
+			t.Errorf("%v: a grant came back with the product:\n%s", err, diff)
+		}
+		wantKind(t, f.Apply(t.Context(), f.adminA, registry.AddPermissions{Client: f.a1, Permissions: []string{"p2.read"}}), fault.Forbidden)
+		if changes := query(t, f.DB, `SELECT count(*) FROM change WHERE kind = 'organisation' AND key = $1 AND seq > (SELECT max(seq) - 5 FROM change)`, f.orgA); changes[0][0] == "0" {
+			t.Error("nodes that hold the grant in memory are not told")
 		}
 	})
 }

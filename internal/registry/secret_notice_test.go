@@ -28,7 +28,7 @@ func (f *fixture) told(t testing.TB) map[string]string {
 	if err := f.MailEndingSecrets(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	entries, _, err := f.Mails(t.Context(), f.operator, "")
+	entries, _, err := f.Mails(t.Context(), f.operator, false, "")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -53,11 +53,20 @@ func (s *Server) newGateway(helpURL string, accessLog io.Writer) (*gateway.Gatew
 	})
 }
 
-func (s *Server) newDashboard() *dashboard.Dashboard {
+func (s *Server) newDashboard(products *gateway.Gateway) *dashboard.Dashboard {
 	return dashboard.New(dashboard.Config{
 		Name: "Doorward", URL: s.config.DashboardURL, Registry: s.registry, People: s.people, Usage: s.usage,
 		APIURL: s.config.PublicURL, TokenURL: s.issuer() + "/connect/token", AccountParameter: s.config.AccountParameter,
 		Chain: s.chain.State, Now: s.now, Rand: rand.Reader, Log: s.log,
+		Process: dashboard.Process{
+			Version: version(), Keys: s.keys, KeyAge: s.config.Signing.RotateEvery, StaleLimit: s.config.StaleLimit, Age: s.access.Age,
+			Resting: func() (all []dashboard.Resting) {
+				for _, r := range products.Resting() {
+					all = append(all, dashboard.Resting(r))
+				}
+				return all
+			},
+		},
 	})
 }
 

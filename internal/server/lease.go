@@ -11,10 +11,7 @@ import (
 
 // keepLease shows the other servers on the database that this one is there.
 func (s *Server) keepLease(ctx context.Context) {
-	lease := journal.Lease{Name: s.config.NodeName, Version: "unknown", Wrapping: s.wrapping}
-	if info, ok := debug.ReadBuildInfo(); ok {
-		lease.Version = info.Main.Version
-	}
+	lease := journal.Lease{Name: s.config.NodeName, Version: version(), Wrapping: s.wrapping}
 	if lease.Name == "" {
 		lease.Name, _ = os.Hostname() // a node without a name is still told by its id
 	}
@@ -22,4 +19,12 @@ func (s *Server) keepLease(ctx context.Context) {
 		lease.Every = 10 * time.Second // there is no other server, and each renewal is a write to the disk
 	}
 	s.access.KeepLease(ctx, lease)
+}
+
+// version is that of this binary.
+func version() string {
+	if info, ok := debug.ReadBuildInfo(); ok {
+		return info.Main.Version
+	}
+	return "unknown"
 }

@@ -267,7 +267,7 @@ func (s *Server) openEdges(ctx context.Context) (err error) {
 		return err
 	}
 	s.onClose(func() error { products.Close(); return nil })
-	pages := s.newDashboard()
+	pages := s.newDashboard(products)
 	s.endStreams = pages.EndStreams
 	s.dashboard = s.unlessHeld(behindProxies(s.config.TrustedProxies, pages))
 	s.api = behindProxies(s.config.TrustedProxies, apiDomain(tokens, products))

@@ -143,7 +143,7 @@ func (f *fixture) mails(t testing.TB, to string) (found []mail.Entry) {
 	if err := f.Pass(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	all, _, err := f.Mail.List(t.Context(), "")
+	all, _, err := f.Mail.List(t.Context(), false, "")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -42,8 +42,18 @@ type Person struct{ Name, Email string }
 // Place is an organisation or account that the person can work in.
 type Place struct {
 	Name, Path  string
-	Environment string // of an account; "" for an organisation or the operator
+	Environment string // of an account; Operator; "" for an organisation
 	Current     bool
+}
+
+func (p Place) icon() string {
+	switch p.Environment {
+	case "":
+		return "building-2"
+	case Operator:
+		return "shield-check"
+	}
+	return "layers"
 }
 
 // NavItem is an entry of the rail. Key is the letter that follows g.

@@ -24,6 +24,9 @@ func many(n int, noun string) string {
 	return number(n) + " " + noun + "s"
 }
 
+// Many writes a number and its noun.
+func Many(n int, noun string) string { return many(n, noun) }
+
 // absolute writes a time in full, with its zone.
 func absolute(t time.Time) string { return t.UTC().Format("2 January 2006, 15:04 UTC") }
 
