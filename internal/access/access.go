@@ -112,6 +112,9 @@ func (a *Access) Refresh(ctx context.Context) error { return a.tail.Poll(ctx) }
 // Age is how old this node's knowledge may be.
 func (a *Access) Age() time.Duration { return a.tail.Age() }
 
+// Nodes is how many nodes may answer somebody now.
+func (a *Access) Nodes() int { return a.tail.Nodes() }
+
 func (a *Access) apply(ctx context.Context, c journal.Change) error {
 	switch c.Kind {
 	case journal.ClientChanged:

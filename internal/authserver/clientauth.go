@@ -133,7 +133,7 @@ func reasonOfState(state registry.SecretState) string {
 // found wrong, may a limit answer in its place: what is right is never refused
 // because of what was wrong.
 func (s *Server) notAuthenticated(x *exchange) error {
-	if wait := s.Failures.Failed(string(x.named), x.peer); wait > 0 {
+	if wait := s.Failures.Failed(x.r.Context(), string(x.named), x.peer); wait > 0 {
 		return slowDown(wait, "too many attempts with wrong credentials: correct them, and wait as Retry-After says")
 	}
 	return oauthError(fault.OAuthInvalidClient, "")

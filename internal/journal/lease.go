@@ -64,11 +64,16 @@ func (t *Tail) KeepLease(ctx context.Context, lease Lease, log *slog.Logger) {
 	}
 }
 
+// Nodes is how many nodes may answer somebody now, as of the last renewal of this
+// one's lease: those that are cut off count until they refuse everything. It is
+// at least 1.
+func (t *Tail) Nodes() int { return int(max(t.nodes.Load(), 1)) }
+
 // renew also forgets nodes that have refused everything for long, and the
 // earlier run of this one.
 func (t *Tail) renew(ctx context.Context, id string, lease *Lease) error {
-	at := t.polled.Load().end
-	return t.db.Write(ctx, func(tx *sqldb.Tx) error {
+	at, nodes := t.polled.Load().end, int64(0)
+	err := t.db.Write(ctx, func(tx *sqldb.Tx) error {
 		clock, err := tx.Clock(ctx)
 		if err != nil {
 			return err
@@ -83,8 +88,15 @@ func (t *Tail) renew(ctx context.Context, id string, lease *Lease) error {
 		}
 		_, err = tx.Exec(ctx, `DELETE FROM node WHERE renewed_at + stale_limit + 3 * every < $1 AND (name = $2 OR renewed_at < $3)`,
 			clock.Add(-lateRenewal).UnixMicro(), lease.Name, clock.Add(-keepSilent).UnixMicro())
-		return err
+		if err != nil {
+			return err
+		}
+		return tx.QueryRow(ctx, `SELECT count(*) FROM node WHERE renewed_at + stale_limit + 3 * every >= $1`, clock.Add(-lateRenewal).UnixMicro()).Scan(&nodes)
 	})
+	if err == nil {
+		t.nodes.Store(nodes)
+	}
+	return err
 }
 
 func (t *Tail) release(ctx context.Context, id string, log *slog.Logger) {

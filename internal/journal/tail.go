@@ -50,6 +50,7 @@ type Tail struct {
 
 	polled atomic.Pointer[poll]
 	moved  chan struct{} // holds a value after a poll that found changes
+	nodes  atomic.Int64  // that hold a lease
 }
 
 // poll is the last successful one.

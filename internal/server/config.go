@@ -68,6 +68,7 @@ type Config struct {
 	AccessLog         string `koanf:"access_log"` // a file, "-" for standard output (default), or "off"
 	Ops               Ops    `koanf:"ops"`
 	Egress            Egress `koanf:"egress"`
+	Redis             Redis  `koanf:"redis"`
 	Mail              Mail   `koanf:"mail"`
 	SignUp            string `koanf:"sign_up"` // open (default), or invitation
 
@@ -412,6 +413,9 @@ func (c *Config) check() error {
 	}
 	if c.SignUp != SignUpOpen && c.SignUp != SignUpByInvitation {
 		problem("sign_up: %q is not one of %s, %s", c.SignUp, SignUpOpen, SignUpByInvitation)
+	}
+	if err := c.Redis.check(); err != nil {
+		problems = append(problems, err)
 	}
 	if _, err := c.Mail.smtp(); err != nil {
 		problems = append(problems, err)

@@ -187,6 +187,10 @@ func TestUnknownSettingsNameTheNearestKnownOne(t *testing.T) {
 func TestValuesThatCannotWorkAreRefused(t *testing.T) {
 	for name, row := range map[string]struct{ bad, want, twin string }{
 		"who signs up":          {"sign_up: nobody", "open, invitation", "sign_up: invitation"},
+		"redis without address": {"redis: {username: doorward}", "redis.address", "redis: {address: 'redis.example.com:6379', username: doorward}"},
+		"redis without a port":  {"redis: {address: redis.example.com}", "host:port", "redis: {address: 'redis.example.com:6379'}"},
+		"redis encryption":      {"redis: {address: 'r:6379', encryption: ssl}", "redis.encryption", "redis: {address: 'r:6379', encryption: none}"},
+		"redis database":        {"redis: {address: 'r:6379', database: -1}", "redis.database", "redis: {address: 'r:6379', database: 1}"},
 		"mail without a server": {"mail: {from: a@example.com}", "mail.server", "mail: {server: 'smtp.example.com:587', from: a@example.com}"},
 		"mail without a sender": {"mail: {server: 'smtp.example.com:587'}", "mail.from", "mail: {server: 'smtp.example.com:587', from: A <a@example.com>}"},
 		"mail without a port":   {"mail: {server: smtp.example.com, from: a@example.com}", "host:port", "mail: {server: 'smtp.example.com:465', encryption: implicit, from: a@example.com}"},

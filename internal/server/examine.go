@@ -22,6 +22,7 @@ import (
 	"github.com/doorward/doorward/internal/secret"
 	"github.com/doorward/doorward/internal/signingkey"
 	"github.com/doorward/doorward/internal/sqldb"
+	"github.com/doorward/doorward/internal/throttle"
 )
 
 // Health is what a check has found.
@@ -81,6 +82,7 @@ func Examine(ctx context.Context, config Config) []Finding {
 	if e.db != nil {
 		e.upstreams(ctx)
 	}
+	e.redis(ctx)
 	e.mailServer(ctx)
 	return e.findings
 }
@@ -343,6 +345,28 @@ func shake(ctx context.Context, conn net.Conn, host string) error {
 	ctx, cancel := context.WithTimeout(ctx, examinePatience)
 	defer cancel()
 	return tls.Client(conn, &tls.Config{ServerName: host, MinVersion: tls.VersionTLS12}).HandshakeContext(ctx)
+}
+
+// redis counts one failure, which is paid in a millisecond.
+func (e *examiner) redis(ctx context.Context) {
+	const check, remedy = "redis", "until it answers, each server counts failed authentications alone, and answers its share of them"
+	if e.config.Redis.Address == "" {
+		return
+	}
+	client, err := e.config.Redis.open()
+	if err != nil {
+		e.bad(check, err.Error(), "servers do not start without it")
+		return
+	}
+	defer client.Close()
+	ctx, cancel := context.WithTimeout(ctx, examinePatience)
+	defer cancel()
+	began := time.Now()
+	if _, err := throttle.InRedis(client.Eval)(ctx, []throttle.Debt{{Key: "doctor", More: time.Millisecond, Capacity: time.Second}}); err != nil {
+		e.bad(check, err.Error(), remedy)
+		return
+	}
+	e.good(check, fmt.Sprintf("%s counts, and answers in %s", e.config.Redis.Address, time.Since(began).Round(10*time.Microsecond)))
 }
 
 func (e *examiner) mailServer(ctx context.Context) {

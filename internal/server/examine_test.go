@@ -47,7 +47,9 @@ func ill(found []server.Finding) (texts []string) {
 func TestAnInstallationThatWorksIsFoundGood(t *testing.T) {
 	for _, engine := range sqldbtest.Engines() {
 		t.Run(engine, func(t *testing.T) {
-			p := servertest.Start(t, servertest.On(sqldbtest.Migrated(t, engine)))
+			p := servertest.Start(t, servertest.On(sqldbtest.Migrated(t, engine)), func(c *server.Config) {
+				c.Redis = server.Redis{Address: os.Getenv("DOORWARD_TEST_REDIS"), Encryption: "none"}
+			})
 			found := server.Examine(t.Context(), asItRuns(t, p))
 			if diff := cmp.Diff([]string{"warning mail"}, ill(found)); diff != "" {
 				t.Errorf("%s\n%+v", diff, found)
@@ -59,7 +61,7 @@ func TestAnInstallationThatWorksIsFoundGood(t *testing.T) {
 					t.Errorf("%+v: a remedy where nothing is wrong, or none", f)
 				}
 			}
-			for _, want := range []string{"configuration", "database", "keys", "clock", "TLS", "api_listen", "ops_listen", "public_url", "upstream of echo in sandbox"} {
+			for _, want := range []string{"configuration", "database", "keys", "clock", "TLS", "api_listen", "ops_listen", "public_url", "upstream of echo in sandbox", "redis"} {
 				if !strings.Contains(checks, want) {
 					t.Errorf("%s is not looked at: %s", want, checks)
 				}
@@ -99,6 +101,12 @@ func TestWhatIsWrongIsFoundWithWhatToDo(t *testing.T) {
 		"of another name": {func(c *server.Config) {
 			c.TLS.ACME.Domains, c.TLS.ACME.Folder = []string{"api.example.com"}, folder
 		}, "bad TLS", "does not name 127.0.0.1"},
+		"redis is away":  {func(c *server.Config) { c.Redis.Address = "127.0.0.1:1" }, "bad redis", "connection refused"},
+		"redis in clear": {func(c *server.Config) { c.Redis.Address = strings.TrimPrefix(other.URL, "http://") }, "bad redis", "tls"},
+		"no redis at all": {func(c *server.Config) {
+			c.Redis.Address, c.Redis.Encryption = strings.TrimPrefix(other.URL, "http://"), "none"
+		}, "bad redis", "not that of a Redis server"},
+		"password is away": {func(c *server.Config) { c.Redis.Address, c.Redis.PasswordFile = "127.0.0.1:1", "none" }, "bad redis", "no such file"},
 		"mail server is away": {func(c *server.Config) {
 			c.Mail.Server, c.Mail.From, c.Mail.Encryption = "127.0.0.1:1", "a@example.com", "none"
 		}, "bad mail", "connection refused"},

@@ -63,6 +63,17 @@ func (s *Server) registerMetrics() {
 		s.metrics.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help}, read))
 	}
 	counter("doorward_sql_statements_total", "SQL statements run.", func() float64 { return float64(s.db.Statements()) })
+	if s.redis != nil {
+		counter("doorward_redis_commands_total", "Commands sent to Redis.", func() float64 { return float64(s.redis.Commands()) })
+	}
+	if s.together != nil {
+		gauge("doorward_failures_shared", "1 while failed authentications are counted with the other servers, 0 while this one counts its share alone.", func() float64 {
+			if s.together.Answers() {
+				return 1
+			}
+			return 0
+		})
+	}
 	gauge("doorward_snapshot_age_seconds", "Time since the change feed was last read.", func() float64 { return s.access.Age().Seconds() })
 	gauge("doorward_directory_clients", "API clients held in memory.", func() float64 { return float64(s.access.Statistics().Clients) })
 	gauge("doorward_verified_tokens", "Verified access tokens held in memory.", func() float64 { return float64(s.access.Statistics().Tokens) })

@@ -30,11 +30,13 @@ import (
 	"github.com/doorward/doorward/internal/journal"
 	"github.com/doorward/doorward/internal/jwt"
 	"github.com/doorward/doorward/internal/mail"
+	"github.com/doorward/doorward/internal/redis"
 	"github.com/doorward/doorward/internal/registry"
 	"github.com/doorward/doorward/internal/secret"
 	"github.com/doorward/doorward/internal/signin"
 	"github.com/doorward/doorward/internal/signingkey"
 	"github.com/doorward/doorward/internal/sqldb"
+	"github.com/doorward/doorward/internal/throttle"
 	"github.com/doorward/doorward/internal/usage"
 	"github.com/doorward/doorward/internal/webhook"
 )
@@ -51,6 +53,9 @@ type Server struct {
 	people   *signin.People
 	chain    *journal.Verifier
 	mail     *mail.Outbox
+	redis    *redis.Client      // nil: there is none
+	failures *throttle.Database // nil: they are not counted there
+	together *throttle.Together // nil: this server is alone
 	mint     *secret.Mint
 	kek      *secret.KeyEncryptionKey
 	sealer   *secret.Sealer
@@ -122,6 +127,9 @@ func (s *Server) Usage() *usage.Usage { return s.usage }
 // Refresh puts in force what was changed in process before the call.
 func (s *Server) Refresh(ctx context.Context) error { return s.access.Refresh(ctx) }
 
+// Nodes is how many servers on the database may answer somebody now.
+func (s *Server) Nodes() int { return s.access.Nodes() }
+
 // Statements counts the SQL statements run so far.
 func (s *Server) Statements() uint64 { return s.db.Statements() }
 
@@ -185,6 +193,9 @@ func (s *Server) openRegistry(ctx context.Context) (err error) {
 	if s.mint, err = secret.NewMint(unlocked.TagKey); err != nil {
 		return err
 	}
+	if err := s.openTogether(unlocked.TagKey); err != nil {
+		return err
+	}
 	deliver, err := s.config.deliver()
 	if err != nil {
 		return err
@@ -197,7 +208,7 @@ func (s *Server) openRegistry(ctx context.Context) (err error) {
 	})
 	s.people = signin.New(signin.Config{
 		DB: s.db, Registry: s.registry, Mail: s.mail, Sealer: s.sealer, Issuer: hostOf(s.config.DashboardURL), Now: s.now, Rand: rand.Reader, Log: s.log,
-		ByInvitation: s.config.SignUp == SignUpByInvitation,
+		ByInvitation: s.config.SignUp == SignUpByInvitation, Together: s.together,
 	})
 	s.chain = &journal.Verifier{DB: s.db, Now: s.now, Log: s.log}
 	return nil

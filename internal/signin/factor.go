@@ -194,7 +194,7 @@ func (p *People) Prove(ctx context.Context, from Origin, s *Session, password se
 // guessing runs a change that depends on a code, in one transaction, and refuses
 // a wrong one, so many times.
 func (p *People) guessing(ctx context.Context, from Origin, s *Session, change func(tx *sqldb.Tx) (right bool, err error)) error {
-	right, err := counted(p.codes, string(s.Person.ID), netip.Addr{}, func() (right bool, err error) {
+	right, err := counted(ctx, p.codes, string(s.Person.ID), netip.Addr{}, func() (right bool, err error) {
 		err = p.DB.Update(ctx, func(tx *sqldb.Tx) (err error) {
 			if right, err = change(tx); err != nil || right {
 				return err

@@ -43,6 +43,8 @@ type Config struct {
 	HashWorkers int
 	// ByInvitation closes signing up to those without an invitation.
 	ByInvitation bool
+	// Together counts guesses with the other nodes; nil: this one alone.
+	Together *throttle.Together
 }
 
 // People signs people up and in. It is safe for concurrent use.
@@ -73,13 +75,19 @@ func New(config Config) *People {
 	if config.HashWorkers <= 0 {
 		config.HashWorkers = 2
 	}
+	guesses := func(name string, perAddress int, window time.Duration) *throttle.Failures {
+		return throttle.NewFailures(throttle.Config{
+			PerClient: 10, PerAddress: perAddress, Window: window, MaxEntries: 1 << 14, Now: config.Now, AnyAddress: true,
+			Together: config.Together, Name: name,
+		})
+	}
 	return &People{
 		Config:   config,
 		log:      journal.Log{Now: config.Now, Rand: config.Rand},
 		hasher:   newHasher(config.HashWorkers, config.Rand),
-		guesses:  throttle.NewFailures(throttle.Config{PerClient: 10, PerAddress: 50, Window: 5 * time.Minute, MaxEntries: 1 << 14, Now: config.Now, AnyAddress: true}),
-		known:    throttle.NewFailures(throttle.Config{PerClient: 10, PerAddress: -1, Window: 5 * time.Minute, MaxEntries: 1 << 14, Now: config.Now, AnyAddress: true}),
-		codes:    throttle.NewFailures(throttle.Config{PerClient: 10, PerAddress: -1, Window: 15 * time.Minute, MaxEntries: 1 << 14, Now: config.Now, AnyAddress: true}),
+		guesses:  guesses("password", 50, 5*time.Minute),
+		known:    guesses("password of a known browser", -1, 5*time.Minute),
+		codes:    guesses("second factor", -1, 15*time.Minute),
 		newcomer: throttle.NewRate(10.0/3600, 10, 1<<14, config.Now),
 		asking:   throttle.NewRate(20.0/3600, 20, 1<<14, config.Now),
 		asked:    make(chan ask, waitingAsks),
@@ -169,7 +177,7 @@ func (p *People) SignIn(ctx context.Context, from Origin, address string, passwo
 
 // compare refuses a wrong password, so many times.
 func (p *People) compare(ctx context.Context, from Origin, who claimant, password secret.Plaintext) error {
-	right, err := counted(who.throttle, who.key, from.Address, func() (bool, error) {
+	right, err := counted(ctx, who.throttle, who.key, from.Address, func() (bool, error) {
 		return p.hasher.verify(ctx, who.person.Password, password)
 	})
 	if err != nil || right {
@@ -181,15 +189,13 @@ func (p *People) compare(ctx context.Context, from Origin, who claimant, passwor
 // counted lets check judge a guess, unless there were too many wrong ones. The
 // guess counts until it is judged: of many at once no more get through than one
 // after the other.
-func counted(guesses *throttle.Failures, key string, from netip.Addr, check func() (bool, error)) (right bool, err error) {
-	if wait := guesses.Blocked(key, from); wait > 0 {
-		return false, tooMany(wait)
-	}
-	if wait := guesses.Failed(key, from); wait > 0 {
+func counted(ctx context.Context, guesses *throttle.Failures, key string, from netip.Addr, check func() (bool, error)) (right bool, err error) {
+	forgive, wait := guesses.Attempt(ctx, key, from)
+	if wait > 0 {
 		return false, tooMany(wait)
 	}
 	if right, err = check(); right || err != nil {
-		guesses.Forgive(key, from)
+		forgive()
 	}
 	return right, err
 }

@@ -47,7 +47,7 @@ func (db *DB) openSQLite(ctx context.Context) error {
 	db.reader.SetMaxIdleConns(db.config.MaxConns)
 	db.dialect = dialect{
 		name:   "sqlite",
-		schema: func(migration string) string { return migration },
+		schema: func(migration string) string { return strings.ReplaceAll(migration, " UNLOGGED ", " ") },
 		clock:  `SELECT CAST(unixepoch('subsec') * 1000000 AS INTEGER)`,
 		migrate: func(ctx context.Context, db *DB) error {
 			unlock, err := LockFile(path+".lock", true)

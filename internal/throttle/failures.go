@@ -1,8 +1,10 @@
 package throttle
 
 import (
+	"context"
 	"hash/maphash"
 	"net/netip"
+	"slices"
 	"time"
 )
 
@@ -30,6 +32,11 @@ type Config struct {
 	// AnyAddress counts a client's failures over all addresses together, as
 	// signing in must, where a person's password may be guessed from many.
 	AnyAddress bool
+
+	// Together counts with the other nodes, under Name, which tells several
+	// Failures apart; nil: this process counts for itself.
+	Together *Together
+	Name     string
 }
 
 // Failures counts failed authentications. Where comparing is cheap and nobody can
@@ -39,6 +46,8 @@ type Config struct {
 type Failures struct {
 	client, address *Rate
 	anyAddress      bool
+	together        *Together
+	name            string
 }
 
 // NewFailures makes a Failures within config.
@@ -56,50 +65,134 @@ func NewFailures(config Config) *Failures {
 		client:     per(orDefault(config.PerClient, DefaultPerClient)),
 		address:    per(orDefault(config.PerAddress, DefaultPerAddress)),
 		anyAddress: config.AnyAddress,
+		together:   config.Together,
+		name:       config.Name,
 	}
 }
 
 // Failed counts a failure of client from addr. It returns 0 if the failure is to
 // be answered as usual, or else the time after which the next one would be, for
-// Retry-After (RFC 9110 §10.2.3) of a 429. A client that does not exist is given
-// as "": it counts against the address alone, or made-up names would fill the
-// table. All of an IPv6 /64 counts as one address.
-func (f *Failures) Failed(client string, addr netip.Addr) (retryAfter time.Duration) {
-	addr = network(addr)
-	retryAfter = f.address.take(f.address.addressHash("", addr))
-	if client != "" {
-		retryAfter = max(retryAfter, f.client.take(f.clientHash(client, addr)))
-	}
+// Retry-After (RFC 9110 §10.2.3) of a 429; then it has counted nothing. A client
+// that does not exist may be given as "": it counts against the address alone.
+// All of an IPv6 /64 counts as one address.
+func (f *Failures) Failed(ctx context.Context, client string, addr netip.Addr) (retryAfter time.Duration) {
+	_, retryAfter = f.count(ctx, client, addr)
 	return retryAfter
 }
 
-// Blocked returns what Failed would, and counts nothing: for a credential that
-// is so dear to compare, such as a password, that it is not even tried.
-func (f *Failures) Blocked(client string, addr netip.Addr) (retryAfter time.Duration) {
-	addr = network(addr)
-	retryAfter = f.address.wait(f.address.addressHash("", addr))
-	if client != "" {
-		retryAfter = max(retryAfter, f.client.wait(f.clientHash(client, addr)))
-	}
-	return retryAfter
+// Attempt is Failed for a credential that is not known to be wrong yet: one that
+// is so dear to compare, such as a password, that it is not even tried beyond the
+// limit, and that is counted first, or many attempts at once would each find
+// room. forgive takes back what was counted, for a credential that turned out
+// to be right or was not compared at all.
+func (f *Failures) Attempt(ctx context.Context, client string, addr netip.Addr) (forgive func(), retryAfter time.Duration) {
+	c, retryAfter := f.count(ctx, client, addr)
+	return func() { f.forgive(ctx, &c) }, retryAfter
 }
 
-// Forgive takes back one Failed that returned 0: for a credential that must not
-// be compared before it was counted, or many attempts at once would each find
-// room, and that turned out to be right or was not compared at all.
-func (f *Failures) Forgive(client string, addr netip.Addr) {
-	addr = network(addr)
-	f.address.give(f.address.addressHash("", addr))
+// charge is a failure as it was counted.
+type charge struct {
+	debtors [2]debtor // an address, and a client if there is one
+	count   int
+	times   int  // it counts here
+	shared  bool // the other nodes know of it
+}
+
+// debtor is a key of one of the two limits.
+type debtor struct {
+	rate   *Rate
+	hash   uint64
+	client string
+	addr   netip.Addr
+}
+
+// count asks this node's memory first: what is too much for one node is for all
+// of them, and a flood costs the others nothing.
+func (f *Failures) count(ctx context.Context, client string, addr netip.Addr) (c charge, retryAfter time.Duration) {
+	c = f.charge(client, network(addr))
+	if !f.together.answers() {
+		return c, c.take(f.together.size())
+	}
+	if wait := c.take(1); wait > 0 {
+		return c, wait
+	}
+	waits, err := f.together.ask(ctx, f.debts(&c, 1))
+	if err != nil {
+		c.give()
+		return c, c.take(f.together.size())
+	}
+	if retryAfter = slices.Max(append(waits, 0)); retryAfter > 0 {
+		c.give()
+		c.raise(waits)
+		return c, retryAfter
+	}
+	c.shared = true
+	return c, 0
+}
+
+func (f *Failures) charge(client string, addr netip.Addr) (c charge) {
+	c.debtors[0] = debtor{rate: f.address, hash: f.address.addressHash("", addr), addr: addr}
+	c.count = 1
 	if client != "" {
-		f.client.give(f.clientHash(client, addr))
+		if f.anyAddress {
+			addr = netip.Addr{}
+		}
+		c.debtors[1] = debtor{rate: f.client, hash: f.client.addressHash(client, addr), client: client, addr: addr}
+		c.count = 2
+	}
+	return c
+}
+
+// all are those that it counts at.
+func (c *charge) all() []debtor { return c.debtors[:c.count] }
+
+// debts are those of the charge that have a limit, in the order of its debtors.
+func (f *Failures) debts(c *charge, times time.Duration) (debts []Debt) {
+	for i, d := range c.all() {
+		if d.rate.interval > 0 {
+			debts = append(debts, Debt{Key: f.together.pseudonym(f.name, i, d.client, d.addr), More: times * d.rate.interval, Capacity: d.rate.capacity})
+		}
+	}
+	return debts
+}
+
+func (f *Failures) forgive(ctx context.Context, c *charge) {
+	c.give()
+	if c.shared && f.together.answers() {
+		_, _ = f.together.ask(ctx, f.debts(c, -1)) // what cannot be taken back is paid with time
 	}
 }
 
-func (f *Failures) clientHash(client string, addr netip.Addr) uint64 {
-	if f.anyAddress {
-		addr = netip.Addr{}
+// take counts the charge at all its debtors, or at none and returns how long it
+// would have to wait.
+func (c *charge) take(times int) (wait time.Duration) {
+	c.times = times
+	for i, d := range c.all() {
+		if wait > 0 {
+			wait = max(wait, d.rate.wait(d.hash, times))
+		} else if wait = d.rate.take(d.hash, times); wait > 0 {
+			for _, earlier := range c.debtors[:i] {
+				earlier.rate.give(earlier.hash, times)
+			}
+		}
 	}
-	return f.client.addressHash(client, addr)
+	return wait
+}
+
+func (c *charge) give() {
+	for _, d := range c.all() {
+		d.rate.give(d.hash, c.times)
+	}
+}
+
+// raise takes over how long the other nodes let each debtor wait.
+func (c *charge) raise(waits []time.Duration) {
+	for _, d := range c.all() {
+		if d.rate.interval > 0 {
+			d.rate.raise(d.hash, waits[0])
+			waits = waits[1:]
+		}
+	}
 }
 
 // addressHash cannot confuse two pairs: the address has a fixed length.

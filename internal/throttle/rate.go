@@ -59,19 +59,19 @@ func NewRate(perSecond float64, burst, maxEntries int, now func() time.Time) *Ra
 // Allow counts an event of key and reports true, or, if it is one too many,
 // counts nothing and reports after what time it would be allowed.
 func (r *Rate) Allow(key string) (retryAfter time.Duration, ok bool) {
-	wait := r.take(maphash.String(r.seed, key))
+	wait := r.take(maphash.String(r.seed, key), 1)
 	return wait, wait == 0
 }
 
 // AllowAddress is Allow for an address, of which all of an IPv6 /64 is one key.
 func (r *Rate) AllowAddress(addr netip.Addr) (retryAfter time.Duration, ok bool) {
-	wait := r.take(r.addressHash("", network(addr)))
+	wait := r.take(r.addressHash("", network(addr)), 1)
 	return wait, wait == 0
 }
 
-// take counts an event of the key with this hash, or returns how long it would
-// have to wait.
-func (r *Rate) take(hash uint64) time.Duration {
+// take counts an event of the key with this hash so many times, or returns how
+// long it would have to wait. One event always fits into a key that owes nothing.
+func (r *Rate) take(hash uint64, times int) time.Duration {
 	if r.interval == 0 {
 		return 0
 	}
@@ -79,7 +79,7 @@ func (r *Rate) take(hash uint64) time.Duration {
 	home.mu.Lock()
 	defer home.mu.Unlock()
 	place := home.slot(hash)
-	paid := max(place.paid, now) + r.interval
+	paid := max(place.paid, now) + r.cost(times)
 	if wait := paid - r.capacity - now; wait > 0 {
 		return wait
 	}
@@ -88,7 +88,7 @@ func (r *Rate) take(hash uint64) time.Duration {
 }
 
 // give takes back an event that take counted, while the key has its place.
-func (r *Rate) give(hash uint64) {
+func (r *Rate) give(hash uint64, times int) {
 	if r.interval == 0 {
 		return
 	}
@@ -96,19 +96,36 @@ func (r *Rate) give(hash uint64) {
 	home.mu.Lock()
 	defer home.mu.Unlock()
 	if place := home.slot(hash); place.key == hash {
-		place.paid -= r.interval
+		place.paid -= r.cost(times)
 	}
 }
 
 // wait returns what take would, and counts nothing.
-func (r *Rate) wait(hash uint64) time.Duration {
+func (r *Rate) wait(hash uint64, times int) time.Duration {
 	if r.interval == 0 {
 		return 0
 	}
 	home, now := r.set(hash), r.now().Sub(r.start)
 	home.mu.Lock()
 	defer home.mu.Unlock()
-	return max(max(home.slot(hash).paid, now)+r.interval-r.capacity-now, 0)
+	return max(max(home.slot(hash).paid, now)+r.cost(times)-r.capacity-now, 0)
+}
+
+// raise makes the key wait at least as long for its next event.
+func (r *Rate) raise(hash uint64, wait time.Duration) {
+	if r.interval == 0 || wait <= 0 {
+		return
+	}
+	home, now := r.set(hash), r.now().Sub(r.start)
+	home.mu.Lock()
+	defer home.mu.Unlock()
+	place := home.slot(hash)
+	place.key, place.paid = hash, max(place.paid, now+min(wait, r.capacity)+r.capacity-r.interval)
+}
+
+// cost is the debt of an event that counts so many times.
+func (r *Rate) cost(times int) time.Duration {
+	return r.interval * min(time.Duration(times), max(r.capacity/r.interval, 1))
 }
 
 func (r *Rate) set(hash uint64) *set {
