@@ -9,7 +9,19 @@ import (
 func (p *product) operatorFixtures(t *testing.T) map[string][]fixture {
 	v := p.signedIn(t, grace)
 	mail := v.find("/operator/mail?all=", regexp.MustCompile(`/operator/mail/(m-\w+)">Your second factor`))
+	organisations := "/operator/organisations"
+	customer := organisations + "/" + p.Organisation
+	v.do("POST", customer+"/products/give", "product=echo&environment=sandbox")
 	return map[string][]fixture{
+		"/operator/organisations": {
+			{path: organisations, status: 200, heading: "Organisations", primary: "Create organisation", who: grace},
+			{path: organisations + "?q=nothing&state=suspended", status: 200, heading: "Organisations", who: grace},
+		},
+		"/operator/organisations/new":                                       {{path: organisations + "/new", status: 200, heading: "Create organisation", primary: "Create organisation", who: grace}},
+		"/operator/organisations/{organisation}":                            {{path: customer, status: 200, heading: "Sample organisation", who: grace}},
+		"/operator/organisations/{organisation}/suspend":                    {{path: customer + "/suspend", status: 200, heading: "Suspend Sample organisation", primary: "Suspend organisation", who: grace}},
+		"/operator/organisations/{organisation}/accounts/{account}/suspend": {{path: customer + "/accounts/" + p.ProductionAccount + "/suspend", status: 200, heading: "Suspend account Production", primary: "Suspend account", who: grace}},
+		"/operator/organisations/{organisation}/products/withdraw":          {{path: customer + "/products/withdraw?product=echo&environment=sandbox", status: 200, heading: "Withdraw Echo", primary: "Withdraw product", who: grace}},
 		"/operator": {
 			{path: "/operator", status: 200, heading: "Operator home", who: grace},
 			{path: "/operator", status: 404, heading: "Page not found", primary: "Go to the start", who: ada},

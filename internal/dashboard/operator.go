@@ -24,17 +24,18 @@ const operatorPath = "/operator"
 // operatorNav is the rail of the operator's area: seven entries at most.
 var operatorNav = []navEntry{
 	{"Home", "", "house", "h"},
+	{"Organisations", "/organisations", "building-2", "o"},
 }
 
 // operatorRoutes are those of the operator's area. They are not there for people
 // without a role of the operator's.
 func (d *dashboard) operatorRoutes() []route {
-	return []route{
+	return slices.Concat(d.organisationRoutes(), []route{
 		{method: "GET", pattern: "/operator", handle: d.operatorHome, needs: actor.NodeRead},
 		{method: "GET", pattern: "/operator/mail", handle: d.mails, needs: actor.MemberWrite},
 		{method: "GET", pattern: "/operator/mail/{mail}", handle: d.mail, needs: actor.MemberWrite},
 		{method: "POST", pattern: "/operator/mail/{mail}", handle: d.readMail, needs: actor.MemberWrite},
-	}
+	})
 }
 
 // operator says whether the route is of the operator's area.

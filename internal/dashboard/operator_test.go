@@ -8,7 +8,10 @@ import (
 
 	"github.com/doorward/doorward/internal/actor"
 	"github.com/doorward/doorward/internal/dashboard"
+	"github.com/doorward/doorward/internal/id"
 	"github.com/doorward/doorward/internal/journal"
+	"github.com/doorward/doorward/internal/registry"
+	"github.com/doorward/doorward/internal/usage"
 )
 
 // operatorPages says what each of the operator's roles finds, as pages does. The
@@ -18,6 +21,17 @@ GET  /operator             - - -
 GET  /operator/mail        - F F
 GET  /operator/mail/{mail} P F F
 POST /operator/mail/{mail} D F F
+GET  /operator/organisations                                           P - -
+GET  /operator/organisations/new                                       P - -
+POST /operator/organisations/new                                       D F F
+GET  /operator/organisations/{organisation}                            - - -
+GET  /operator/organisations/{organisation}/suspend                    P - -
+POST /operator/organisations/{organisation}/state                      D F F
+GET  /operator/organisations/{organisation}/accounts/{account}/suspend P - -
+POST /operator/organisations/{organisation}/accounts/{account}/state   D F F
+POST /operator/organisations/{organisation}/products/give              D F F
+GET  /operator/organisations/{organisation}/products/withdraw          P - -
+POST /operator/organisations/{organisation}/products/withdraw          D F F
 `
 
 func ofOperator(pattern string) bool {
@@ -32,6 +46,10 @@ func TestPRIV01_eachPageOfTheOperatorForEachRole(t *testing.T) {
 	for line := range strings.Lines(strings.TrimSpace(operatorPages)) {
 		fields := strings.Fields(line)
 		rows[fields[0]+" "+fields[1]] = fields[2:]
+	}
+	must(t, s.registry.Apply(t.Context(), s.system, registry.GrantProduct{Product: "auth", Environment: id.Sandbox}))
+	at := func(pattern string) string {
+		return strings.ReplaceAll(s.at(pattern), "/products/withdraw", "/products/withdraw?product=auth&environment=sandbox")
 	}
 	var browsers []*visitor
 	for _, role := range operatorRoles {
@@ -49,18 +67,18 @@ func TestPRIV01_eachPageOfTheOperatorForEachRole(t *testing.T) {
 				t.Fatal("the table has no full row for this address")
 			}
 			for i, role := range operatorRoles {
-				a := browsers[i].ask(route, s.at, string(role))
+				a := browsers[i].ask(route, at, string(role))
 				if got := found(route.Method, a); got != row[i] {
 					t.Errorf("%s finds %s (status %d, %q), want %s: %s", role.Title(), got, a.status, a.primary(), row[i], a.text())
 				}
 			}
-			if a := password.ask(route, s.at, "password"); a.status != http.StatusForbidden || !strings.Contains(a.text(), "second factor") {
+			if a := password.ask(route, at, "password"); a.status != http.StatusForbidden || !strings.Contains(a.text(), "second factor") {
 				t.Errorf("with a password alone: status %d: %s", a.status, a.text())
 			}
-			if a := nobody.ask(route, s.at, "nobody"); a.status != http.StatusUnauthorized || a.heading() != "Sign in" {
+			if a := nobody.ask(route, at, "nobody"); a.status != http.StatusUnauthorized || a.heading() != "Sign in" {
 				t.Errorf("nobody gets status %d", a.status)
 			}
-			theirs, none := customer.ask(route, s.at, "customer"), customer.get("/no/such/page")
+			theirs, none := customer.ask(route, at, "customer"), customer.get("/no/such/page")
 			if theirs.status != http.StatusNotFound || theirs.text() != none.text() || strings.Contains(theirs.body, `href="/operator`) {
 				t.Errorf("a customer gets status %d, %q; for no page %d, %q", theirs.status, theirs.text(), none.status, none.text())
 			}
@@ -134,4 +152,52 @@ func (s *site) auditAt(t testing.TB, action string) int {
 	s2 := *s
 	s2.system = actor.NewSystem("test")
 	return s2.audit(t, action)
+}
+
+func TestTheOperatorSuspendsAndResumesWhatNamesItsTraffic(t *testing.T) {
+	s := newOperatorSite(t)
+	v := s.as(t, emailOf(actor.OperatorAdmin)).proven()
+	s.usage.Record(usage.Attempt{At: s.clock.Now(), Client: s.client, Organisation: s.organisation, Kind: usage.Call, Allowed: true, Status: 200})
+	must(t, s.usage.Flush(t.Context()))
+	customer := "/operator/organisations/" + string(s.organisation)
+	for _, what := range []string{customer, customer + "/accounts/" + string(s.sandbox)} {
+		v.get(what+"/suspend").wants(t, http.StatusOK, "1 client was called within 24 hours and stops", string(s.client), "Suspend ")
+		v.follow(v.post(what+"/state", "state", "suspended")).wants(t, http.StatusOK, "is suspended: its calls are refused now.", "Suspended")
+		v.follow(v.post(what+"/state", "state", "active")).wants(t, http.StatusOK, "works again")
+		v.post(what+"/state", "state", "suspended", "base", "1").wants(t, http.StatusConflict)
+	}
+	v.get(customer+"/accounts/"+string(s.production)+"/suspend").wants(t, http.StatusOK, "No client of it was called")
+	v.get(customer+"/accounts/"+string(s.elsewhere)+"/suspend").wants(t, http.StatusNotFound)
+	v.get("/operator/organisations/o-99999999999999999999").wants(t, http.StatusNotFound)
+}
+
+func TestTheOperatorCreatesAnOrganisationAndInvitesItsFirstAdmin(t *testing.T) {
+	s := newOperatorSite(t)
+	v := s.as(t, emailOf(actor.OperatorAdmin)).proven()
+	v.post("/operator/organisations/new", "name", "New customer", "email", "not an address").wants(t, http.StatusUnprocessableEntity, "Nothing was created")
+	v.post("/operator/organisations/new", "email", "chief@new.example").wants(t, http.StatusUnprocessableEntity, "Nothing was created")
+	form := []string{"name", "New customer", "email", "chief@new.example", "once", "abc"}
+	v.follow(v.post("/operator/organisations/new", form...)).wants(t, http.StatusOK, "an invitation to chief@new.example is on its way", "Nobody yet")
+	v.follow(v.post("/operator/organisations/new", form...)).wants(t, http.StatusOK, "created already")
+	v.get("/operator/mail").wants(t, http.StatusOK, "chief@new.example")
+	v.get("/operator/organisations?q=new+cust").wants(t, http.StatusOK, "New customer", "1 organisation on this page")
+	v.get("/operator/organisations?q=nothing").wants(t, http.StatusOK, "No organisation fits")
+	v.get("/operator/organisations?q=nothing&after=x").wants(t, http.StatusSeeOther)
+	s.clock.add(20 * time.Minute)
+	v.post("/operator/organisations/new", "name", "Later", "email", "later@new.example").wants(t, http.StatusForbidden, "recent sign-in")
+	v.get("/operator/organisations?q=later").wants(t, http.StatusOK, "No organisation fits")
+}
+
+func TestTheOperatorGivesProductsAndWithdrawsThem(t *testing.T) {
+	s := newOperatorSite(t)
+	limited := products()[0]
+	limited.SandboxAccess = registry.Granted
+	must(t, s.registry.PutProducts(t.Context(), actor.NewSystem("test"), registry.Declared, limited, products()[1]))
+	v := s.as(t, emailOf(actor.OperatorAdmin)).proven()
+	customer := "/operator/organisations/" + string(s.organisation)
+	v.get(customer).wants(t, http.StatusOK, "Authentication auth SANDBOX no Give")
+	v.get(customer+"/products/withdraw?product=auth&environment=sandbox").wants(t, http.StatusNotFound)
+	v.follow(v.post(customer+"/products/give", "product", "auth", "environment", "sandbox")).wants(t, http.StatusOK, "may use auth in sandbox now", "just now Withdraw")
+	v.get(customer+"/products/withdraw?product=auth&environment=sandbox").wants(t, http.StatusOK, "are refused at once")
+	v.follow(v.post(customer+"/products/withdraw", "product", "auth", "environment", "sandbox")).wants(t, http.StatusOK, "may no longer use auth in sandbox")
 }

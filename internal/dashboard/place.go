@@ -110,6 +110,9 @@ func (x *exchange) enterOperator() (err error) {
 		return err
 	}
 	x.operator = true
+	if !x.by.SecondFactor() { // not even the names of things, which are the customers'
+		return actor.ErrSecondFactor
+	}
 	return nil
 }
 
