@@ -9,10 +9,14 @@ import (
 func (p *product) operatorFixtures(t *testing.T) map[string][]fixture {
 	v := p.signedIn(t, grace)
 	mail := v.find("/operator/mail?all=", regexp.MustCompile(`/operator/mail/(m-\w+)">Your second factor`))
+	key := v.find("/operator/keys", regexp.MustCompile(`/operator/keys/(production-signing-key-[^/]+)/withdraw`))
 	organisations := "/operator/organisations"
 	customer := organisations + "/" + p.Organisation
 	v.do("POST", customer+"/products/give", "product=echo&environment=sandbox")
 	return map[string][]fixture{
+		"/operator/keys":                  {{path: "/operator/keys", status: 200, heading: "Signing keys", who: grace}},
+		"/operator/keys/{purpose}/rotate": {{path: "/operator/keys/production/rotate", status: 200, heading: "Rotate keys: Production", primary: "Rotate now", who: grace}},
+		"/operator/keys/{key}/withdraw":   {{path: "/operator/keys/" + key + "/withdraw", status: 200, heading: "Withdraw signing key", primary: "Withdraw key", who: grace}},
 		"/operator/organisations": {
 			{path: organisations, status: 200, heading: "Organisations", primary: "Create organisation", who: grace},
 			{path: organisations + "?q=nothing&state=suspended", status: 200, heading: "Organisations", who: grace},

@@ -38,6 +38,7 @@ type Config struct {
 	Process Process
 
 	TokenURL         string // where clients get tokens
+	KeySetURL        string // of the public keys of tokens
 	APIURL           string // of the API domain
 	AccountParameter string // that names the account of a call
 

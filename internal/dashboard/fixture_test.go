@@ -23,6 +23,7 @@ import (
 	"github.com/doorward/doorward/internal/registry"
 	"github.com/doorward/doorward/internal/secret"
 	"github.com/doorward/doorward/internal/signin"
+	"github.com/doorward/doorward/internal/signingkey"
 	"github.com/doorward/doorward/internal/sqldb"
 	"github.com/doorward/doorward/internal/sqldb/sqldbtest"
 	"github.com/doorward/doorward/internal/usage"
@@ -73,6 +74,7 @@ type site struct {
 	people    *signin.People
 	outbox    *mail.Outbox
 	usage     *usage.Usage
+	keys      *signingkey.Ring
 	clock     *clock
 	chain     journal.ChainState
 	age       time.Duration       // of what the process knows
@@ -113,12 +115,14 @@ func newSite(t testing.TB) *site {
 	s.outbox = mail.New(mail.Config{DB: s.db, Sealer: sealer, Now: s.clock.Now, Rand: random, Log: quiet, Dashboard: base})
 	s.registry = registry.New(registry.Config{DB: s.db, Now: s.clock.Now, Rand: random, Mint: mint, Sealer: sealer, Mail: s.outbox, IssuerPath: "/auth/open"})
 	s.people = signin.New(signin.Config{DB: s.db, Registry: s.registry, Mail: s.outbox, Sealer: sealer, Issuer: "dashboard.example", Now: s.clock.Now, Rand: random, Log: quiet})
+	s.keys, err = signingkey.Open(t.Context(), signingkey.Config{DB: s.db, Sealer: sealer, Now: s.clock.Now, Rand: random})
+	must(t, err)
 	s.usage = usage.New(usage.Config{DB: s.db, Now: s.clock.Now, Log: quiet})
 	s.dashboard = dashboard.New(dashboard.Config{
 		URL: base, Chain: func() journal.ChainState { return s.chain }, Registry: s.registry, People: s.people, Usage: s.usage, Now: s.clock.Now, Rand: random,
 		APIURL: "https://api.example", TokenURL: "https://api.example/auth/open/connect/token", AccountParameter: "signicat-accountId",
 		Process: dashboard.Process{
-			Version: "v1.2.3", KeyAge: 90 * 24 * time.Hour, StaleLimit: time.Minute, Age: func() time.Duration { return s.age },
+			Version: "v1.2.3", Keys: s.keys, KeyAge: 90 * 24 * time.Hour, StaleLimit: time.Minute, Age: func() time.Duration { return s.age },
 			Resting: func() []dashboard.Resting { return s.resting },
 		},
 	})
@@ -377,7 +381,7 @@ func (s *site) random() string { return string(id.NewSecret(s.registry.Rand)) }
 func (s *site) at(pattern string) string {
 	return strings.NewReplacer(
 		"{organisation}", string(s.organisation), "{account}", string(s.sandbox), "{client}", string(s.client), "{secret}", string(s.secret), "{value}", s.value, "{$}", "",
-		"{person}", string(s.person), "{invitation}", string(s.invitation), "{mail}", s.mail, "/invite/{link}", s.link, "{product}", "auth", "{record}", strconv.FormatInt(s.record, 10),
+		"{person}", string(s.person), "{invitation}", string(s.invitation), "{mail}", s.mail, "{purpose}", "sandbox", "{key}", s.keyOf("sandbox", signingkey.Next), "/invite/{link}", s.link, "{product}", "auth", "{record}", strconv.FormatInt(s.record, 10),
 	).Replace(pattern)
 }
 

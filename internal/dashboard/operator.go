@@ -25,6 +25,7 @@ const operatorPath = "/operator"
 var operatorNav = []navEntry{
 	{"Home", "", "house", "h"},
 	{"Organisations", "/organisations", "building-2", "o"},
+	{"Signing keys", "/keys", "key-round", "k"},
 }
 
 // operatorRoutes are those of the operator's area. They are not there for people
@@ -32,6 +33,11 @@ var operatorNav = []navEntry{
 func (d *dashboard) operatorRoutes() []route {
 	return slices.Concat(d.organisationRoutes(), []route{
 		{method: "GET", pattern: "/operator", handle: d.operatorHome, needs: actor.NodeRead},
+		{method: "GET", pattern: "/operator/keys", handle: d.keys, needs: actor.KeyRead},
+		{method: "GET", pattern: "/operator/keys/{purpose}/rotate", handle: d.confirmRotation, needs: actor.KeyRead},
+		{method: "POST", pattern: "/operator/keys/{purpose}/rotate", handle: d.rotateKey, needs: actor.KeyWrite},
+		{method: "GET", pattern: "/operator/keys/{key}/withdraw", handle: d.confirmKeyWithdrawal, needs: actor.KeyRead},
+		{method: "POST", pattern: "/operator/keys/{key}/withdraw", handle: d.withdrawKey, needs: actor.KeyWrite},
 		{method: "GET", pattern: "/operator/mail", handle: d.mails, needs: actor.MemberWrite},
 		{method: "GET", pattern: "/operator/mail/{mail}", handle: d.mail, needs: actor.MemberWrite},
 		{method: "POST", pattern: "/operator/mail/{mail}", handle: d.readMail, needs: actor.MemberWrite},

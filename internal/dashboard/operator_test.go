@@ -11,6 +11,7 @@ import (
 	"github.com/doorward/doorward/internal/id"
 	"github.com/doorward/doorward/internal/journal"
 	"github.com/doorward/doorward/internal/registry"
+	"github.com/doorward/doorward/internal/signingkey"
 	"github.com/doorward/doorward/internal/usage"
 )
 
@@ -21,6 +22,11 @@ GET  /operator             - - -
 GET  /operator/mail        - F F
 GET  /operator/mail/{mail} P F F
 POST /operator/mail/{mail} D F F
+GET  /operator/keys                                                    - - -
+GET  /operator/keys/{purpose}/rotate                                   P - -
+POST /operator/keys/{purpose}/rotate                                   D F F
+GET  /operator/keys/{key}/withdraw                                     P - -
+POST /operator/keys/{key}/withdraw                                     C F F
 GET  /operator/organisations                                           P - -
 GET  /operator/organisations/new                                       P - -
 POST /operator/organisations/new                                       D F F
@@ -200,4 +206,42 @@ func TestTheOperatorGivesProductsAndWithdrawsThem(t *testing.T) {
 	v.follow(v.post(customer+"/products/give", "product", "auth", "environment", "sandbox")).wants(t, http.StatusOK, "may use auth in sandbox now", "just now Withdraw")
 	v.get(customer+"/products/withdraw?product=auth&environment=sandbox").wants(t, http.StatusOK, "are refused at once")
 	v.follow(v.post(customer+"/products/withdraw", "product", "auth", "environment", "sandbox")).wants(t, http.StatusOK, "may no longer use auth in sandbox")
+}
+
+// keyOf is the id of the key of a purpose in a state.
+func (s *site) keyOf(purpose, state string) string {
+	for _, k := range s.keys.Keys() {
+		if k.Purpose == purpose && k.State == state {
+			return k.ID
+		}
+	}
+	return ""
+}
+
+func TestKeysAreRotatedAndWithdrawnDeliberately(t *testing.T) {
+	s := newOperatorSite(t)
+	v := s.as(t, emailOf(actor.OperatorAdmin)).proven()
+	next, current := s.keyOf("production", signingkey.Next), s.keyOf("production", signingkey.Current)
+	v.get("/operator/keys").wants(t, http.StatusOK, next, current, "is valid until it expires")
+	v.get("/operator/keys/production/rotate").wants(t, http.StatusOK, "Better wait")
+	v.get("/operator/keys/other/rotate").wants(t, http.StatusNotFound)
+	s.clock.add(6 * time.Minute)
+	if text := v.get("/operator/keys/production/rotate").text(); strings.Contains(text, "Better wait") {
+		t.Errorf("the next key has been published long enough: %s", text)
+	}
+	v.follow(v.post("/operator/keys/production/rotate")).wants(t, http.StatusOK, "The keys are rotated", "at the latest")
+	if s.keyOf("production", signingkey.Current) != next || s.keyOf("production", signingkey.Retired) != current {
+		t.Errorf("keys %v", s.keys.Keys())
+	}
+	path := "/operator/keys/" + current + "/withdraw"
+	v.get(path).wants(t, http.StatusOK, "cannot be undone", "Type the id of the key")
+	v.post(path, "name", next).wants(t, http.StatusUnprocessableEntity, "Nothing was changed")
+	s.clock.add(20 * time.Minute)
+	v.post(path, "name", current).wants(t, http.StatusForbidden, "recent sign-in")
+	if s.keyOf("production", signingkey.Retired) != current {
+		t.Error("it is withdrawn without a recent sign-in")
+	}
+	v = s.as(t, emailOf(actor.OperatorAdmin)).proven()
+	v.follow(v.post(path, "name", current)).wants(t, http.StatusOK, "The key is withdrawn", "is refused")
+	v.get(path).wants(t, http.StatusNotFound)
 }

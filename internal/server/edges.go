@@ -56,7 +56,7 @@ func (s *Server) newGateway(helpURL string, accessLog io.Writer) (*gateway.Gatew
 func (s *Server) newDashboard(products *gateway.Gateway) *dashboard.Dashboard {
 	return dashboard.New(dashboard.Config{
 		Name: "Doorward", URL: s.config.DashboardURL, Registry: s.registry, People: s.people, Usage: s.usage,
-		APIURL: s.config.PublicURL, TokenURL: s.issuer() + "/connect/token", AccountParameter: s.config.AccountParameter,
+		APIURL: s.config.PublicURL, TokenURL: s.issuer() + "/connect/token", KeySetURL: s.issuer() + "/.well-known/openid-configuration/jwks", AccountParameter: s.config.AccountParameter,
 		Chain: s.chain.State, Now: s.now, Rand: rand.Reader, Log: s.log,
 		Process: dashboard.Process{
 			Version: version(), Keys: s.keys, KeyAge: s.config.Signing.RotateEvery, StaleLimit: s.config.StaleLimit, Age: s.access.Age,

@@ -60,7 +60,7 @@ type key struct {
 func (k *key) info() Info {
 	return Info{
 		ID: k.id, Purpose: k.purpose, Algorithm: k.algorithm, State: k.state,
-		Published: k.published, Activated: k.activated, Retired: k.retired,
+		Published: k.published, Activated: k.activated, Retired: k.retired, Ends: k.end(),
 	}
 }
 

@@ -31,11 +31,15 @@ func (r *Ring) Rotate(ctx context.Context, by actor.Actor, purpose string) error
 // nothing that it signed is accepted, here at once and on other nodes when they
 // hear of it, and its private key is erased. If it was current the next key
 // takes its place. Verifiers that keep the JWK Set may accept it for MaxAge
-// longer. It needs the ability key.write; a key that does not exist or is dead
-// is fault.NotFound, and withdrawing it again does nothing.
+// longer. It needs the ability key.write and, of a person, a recent sign-in; a
+// key that does not exist or is dead is fault.NotFound, and withdrawing it again
+// does nothing.
 func (r *Ring) Withdraw(ctx context.Context, by actor.Actor, kid string) error {
 	if err := by.Require(actor.KeyWrite, ""); err != nil {
 		return err
+	}
+	if !by.Recent() {
+		return actor.ErrRecentSignIn
 	}
 	unknown := fault.Errorf(fault.NotFound, "there is no signing key of that id, or it is dead already")
 	purpose := purposeOf(kid)

@@ -135,6 +135,13 @@ func TestOnlyTheOperatorChangesKeys(t *testing.T) {
 			"client of organisation":  actor.NewClient("org-round-apple-123", org, "", "", []string{"management.key.write"}),
 			"operator's other client": actor.NewClient("op-round-apple-123", "", "", "", []string{"management.key.read"}),
 		}
+		stale := operator().Proven(actor.Proof{SecondFactor: true})
+		if err := change["withdraw"](t.Context(), stale); !errors.Is(err, actor.ErrRecentSignIn) {
+			t.Errorf("withdraw after an old sign-in: %v", err)
+		}
+		if err := change["rotate"](t.Context(), stale); err != nil {
+			t.Errorf("rotate after an old sign-in: %v", err)
+		}
 		for action, do := range change {
 			for name, by := range refused {
 				t.Run(action+" by "+name, func(t *testing.T) {

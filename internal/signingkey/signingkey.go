@@ -164,6 +164,7 @@ type Info struct {
 	Published time.Time
 	Activated time.Time
 	Retired   time.Time // or withdrawn
+	Ends      time.Time // when the last that it signed is dead, at the latest; zero: it may still sign
 }
 
 // Keys describes the published keys, and those withdrawn within the lifetime of

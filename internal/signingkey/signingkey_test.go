@@ -70,7 +70,7 @@ func check(t testing.TB, r *signingkey.Ring) {
 }
 
 func operator() actor.Actor {
-	return actor.NewPerson("p-1", "", "session", actor.RoleGrant{Role: actor.OperatorAdmin}).Proven(actor.Proof{SecondFactor: true})
+	return actor.NewPerson("p-1", "", "session", actor.RoleGrant{Role: actor.OperatorAdmin}).Proven(actor.Proof{SecondFactor: true, Recent: true})
 }
 
 func rotate(t testing.TB, r *signingkey.Ring, purpose string) {
