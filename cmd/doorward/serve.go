@@ -7,10 +7,12 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/doorward/doorward/internal/server"
+	"github.com/doorward/doorward/internal/sqldb"
 )
 
 func newServe() *cobra.Command {
@@ -85,20 +87,35 @@ func newMigrate() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "migrate --config FILE", Short: "Bring the database's schema up to this binary", Args: cobra.NoArgs,
 		Long: `Bring the schema of the database that FILE names up to this binary. On PostgreSQL
-serve never does it by itself, so that a rolling restart decides when.`,
+serve never does it by itself, so that a rolling restart decides when. Servers may run
+meanwhile: what would break one of them is left out, and said; run it again when
+all servers have the new binary.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			config, err := server.LoadConfig(path, os.Environ())
 			if err != nil {
 				return err
 			}
-			if err := server.Migrate(cmd.Context(), config.Database); err != nil {
+			waiting, err := server.Migrate(cmd.Context(), config.Database)
+			if err != nil {
 				return err
 			}
-			_, err = fmt.Fprintln(cmd.OutOrStdout(), "the database is up to date")
-			return err
+			return printMigrated(cmd.OutOrStdout(), waiting)
 		},
 	}
 	cmd.Flags().StringVar(&path, "config", "", "the configuration file (YAML)")
 	_ = cmd.MarkFlagRequired("config") // fails only for a flag that does not exist
 	return cmd
+}
+
+func printMigrated(out io.Writer, waiting []sqldb.Waiting) error {
+	if len(waiting) == 0 {
+		_, err := fmt.Fprintln(out, "the database is up to date")
+		return err
+	}
+	fmt.Fprintln(out, "the database is ready for this binary")
+	for _, w := range waiting {
+		fmt.Fprintf(out, "migration %d waits for servers that need what it removes: %s\n", w.Migration, strings.Join(w.Servers, ", "))
+	}
+	_, err := fmt.Fprintln(out, "restart them with this binary, then run doorward migrate again")
+	return err
 }

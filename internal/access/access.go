@@ -95,8 +95,9 @@ func New(ctx context.Context, config Config) (*Access, error) {
 	return a, a.reloadHold(ctx)
 }
 
-// Run follows the change feed until the context ends.
-func (a *Access) Run(ctx context.Context) { a.tail.Run(ctx, a.Log) }
+// Run follows the change feed until the context ends, or until a migration has
+// left this binary behind: from then on every answer is no.
+func (a *Access) Run(ctx context.Context) error { return a.tail.Run(ctx, a.Log) }
 
 // KeepLease lets the other nodes see how far this one follows the change feed,
 // until the context ends.

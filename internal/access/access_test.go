@@ -220,7 +220,7 @@ func (f *fixture) run(t *testing.T) <-chan struct{} {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup
-	running.Go(func() { a.Run(ctx) })
+	running.Go(func() { _ = a.Run(ctx) })
 	t.Cleanup(func() {
 		cancel()
 		running.Wait()

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -299,7 +300,7 @@ func TestARunningTailHearsOfAnotherProcess(t *testing.T) {
 				}
 				ctx, cancel := context.WithCancel(t.Context())
 				var wg sync.WaitGroup
-				wg.Go(func() { tail.Run(ctx, slog.New(slog.DiscardHandler)) })
+				wg.Go(func() { _ = tail.Run(ctx, slog.New(slog.DiscardHandler)) })
 				change(t, writer, "a")
 				select {
 				case <-heard:
@@ -340,4 +341,90 @@ func TestAVerifierKnowsWhatTheLastVerificationFound(t *testing.T) {
 			t.Errorf("a verification that could not be made counts: %v, %+v", err, v.State())
 		}
 	})
+}
+
+// A contracting migration runs under a node that was cut off while it began.
+func TestABinaryThatAMigrationLeftBehindKnowsNothingAnyMore(t *testing.T) {
+	sqldbtest.Run(t, func(t *testing.T, db *sqldb.DB) {
+		change(t, db, "a")
+		tail, r := newTail(t, db, time.Now)
+		needs := func(migration int64) {
+			sqlExec(t, db, `UPDATE installation SET oldest_binary = $1`, migration)
+			change(t, db, "b")
+		}
+		needs(sqldb.Schema() + 1)
+		if err := tail.Run(t.Context(), slog.New(slog.DiscardHandler)); !errors.Is(err, sqldb.ErrOutdated) {
+			t.Errorf("Run = %v, want ErrOutdated", err)
+		}
+		if age := tail.Age(); age < 24*time.Hour {
+			t.Errorf("what the node knows is %s old, want more than any limit allows", age)
+		}
+		if got := r.take(); len(got) > 0 {
+			t.Errorf("the tail applied %q, which may mean something else by now", got)
+		}
+		t.Run("twin", func(t *testing.T) {
+			needs(sqldb.Schema())
+			poll(t, tail)
+			if age := tail.Age(); age > time.Minute {
+				t.Errorf("what the node knows is %s old after a poll", age)
+			}
+		})
+	})
+}
+
+// TestALostListenerComesBack kills the connection that is told of changes: they
+// arrive all the same meanwhile, and it is opened anew.
+func TestALostListenerComesBack(t *testing.T) {
+	if !slices.Contains(sqldbtest.Engines(), "postgres") {
+		return
+	}
+	db := sqldbtest.Open(t, sqldbtest.Migrated(t, "postgres"))
+	heard := make(chan string, 10)
+	tail, err := journal.NewTail(t.Context(), db, time.Now,
+		func(_ context.Context, c journal.Change) error { heard <- c.Key; return nil },
+		func(context.Context) error { heard <- "reset"; return nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	running.Go(func() { _ = tail.Run(ctx, slog.New(slog.DiscardHandler)) })
+	defer running.Wait()
+	defer cancel()
+	listener := func() (pid int) {
+		err := db.View(t.Context(), func(tx *sqldb.Tx) error {
+			return tx.QueryRow(t.Context(), `SELECT coalesce(max(pid), 0) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN %'`).Scan(&pid)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return pid
+	}
+	next := func(other int) (pid int) {
+		for until := time.Now().Add(time.Minute); pid == 0 || pid == other; pid = listener() {
+			if time.Now().After(until) {
+				t.Fatal("nothing listened within a minute")
+			}
+		}
+		return pid
+	}
+	arrives := func(key string) {
+		t.Helper()
+		change(t, db, key)
+		select {
+		case got := <-heard:
+			if got != key {
+				t.Errorf("the tail heard %q, want %q", got, key)
+			}
+		case <-time.After(10 * time.Second): // the bound is 2 s
+			t.Errorf("%q did not arrive", key)
+		}
+	}
+	first := next(0)
+	for range 3 {
+		sqlExec(t, db, `SELECT pg_terminate_backend($1, 5000)`, first)
+		arrives("while nothing listens")
+		first = next(first)
+		arrives("twin: while something does")
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"database/sql"
 	"errors"
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -126,6 +127,31 @@ type Node struct {
 	// the node has heard of it, or refuses everything for want of news.
 	InForce bool
 	StopsBy time.Time // when the node refuses everything at the latest, if it is not in force
+}
+
+// Older names the servers that hold a lease and do not know a migration, for
+// [sqldb.DB.MigrateBeside]. One that is cut off holds its lease for as long as it
+// answers from memory.
+func Older(ctx context.Context, tx *sqldb.Tx, migration int64) (names []string, err error) {
+	now, err := tx.Clock(ctx)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := tx.Query(ctx, `SELECT name, schema FROM node WHERE schema < $1 AND renewed_at + stale_limit + 3 * every >= $2 ORDER BY name, id`,
+		migration, now.Add(-lateRenewal).UnixMicro())
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var name string
+		var schema int64
+		if err := rows.Scan(&name, &schema); err != nil {
+			return nil, err
+		}
+		names = append(names, fmt.Sprintf("%s (knows migration %d)", name, schema))
+	}
+	return names, rows.Err()
 }
 
 // Spread says where the changes up to a revision are in force.

@@ -2,6 +2,7 @@ package journal
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -101,24 +102,30 @@ func (t *Tail) end(ctx context.Context) (at position, err error) {
 }
 
 // Run polls until the context ends: at each notification, and every
-// PollInterval beneath.
-func (t *Tail) Run(ctx context.Context, log *slog.Logger) {
+// PollInterval beneath. It ends with [sqldb.ErrOutdated] when a migration has left
+// this binary behind.
+func (t *Tail) Run(ctx context.Context, log *slog.Logger) error {
+	ctx, cancel := context.WithCancel(ctx)
 	changed, stop := t.db.Watch()
 	defer stop()
 	var listener sync.WaitGroup
 	listener.Go(func() { t.listen(ctx, log) })
 	defer listener.Wait()
+	defer cancel()
 	ticker := time.NewTicker(PollInterval)
 	defer ticker.Stop()
 	failing := false
 	for {
 		select {
 		case <-ctx.Done():
-			return
+			return nil
 		case <-changed:
 		case <-ticker.C:
 		}
 		err := t.Poll(ctx)
+		if errors.Is(err, sqldb.ErrOutdated) {
+			return err
+		}
 		if ctx.Err() == nil && (err != nil) != failing { // say it once, not four times a second
 			failing = err != nil
 			log.Log(ctx, level(failing), "change feed", "reachable", !failing, "error", err)
@@ -157,6 +164,9 @@ func (t *Tail) Poll(ctx context.Context) error {
 	start := t.now()
 	for {
 		changes, next, known, err := t.read(ctx)
+		if errors.Is(err, sqldb.ErrOutdated) {
+			t.polled.Store(&poll{time.Time{}, t.at}) // of no age that any limit allows
+		}
 		if err != nil {
 			return err
 		}
@@ -204,7 +214,7 @@ func (t *Tail) restart(ctx context.Context) error {
 func (t *Tail) read(ctx context.Context) (changes []Change, next position, known bool, err error) {
 	err = t.db.View(ctx, func(tx *sqldb.Tx) error {
 		changes, known, next = nil, t.at.seq == 0, t.at
-		rows, err := tx.Query(ctx, `SELECT seq, kind, key, nonce FROM change WHERE seq >= $1 ORDER BY seq LIMIT $2`, t.at.seq, pollBatch)
+		rows, err := tx.Query(ctx, `SELECT seq, kind, key, nonce, (SELECT oldest_binary FROM installation WHERE id = 1) FROM change WHERE seq >= $1 ORDER BY seq LIMIT $2`, t.at.seq, pollBatch)
 		if err != nil {
 			return err
 		}
@@ -212,7 +222,11 @@ func (t *Tail) read(ctx context.Context) (changes []Change, next position, known
 		for rows.Next() {
 			var row position
 			var c Change
-			if err := rows.Scan(&row.seq, &c.Kind, &c.Key, &row.nonce); err != nil {
+			var oldest int64
+			if err := rows.Scan(&row.seq, &c.Kind, &c.Key, &row.nonce, &oldest); err != nil {
+				return err
+			}
+			if err := sqldb.CheckBinary(oldest); err != nil { // what follows may mean something else than it did
 				return err
 			}
 			switch row.seq {

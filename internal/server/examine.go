@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/doorward/doorward/internal/id"
+	"github.com/doorward/doorward/internal/journal"
 	"github.com/doorward/doorward/internal/registry"
 	"github.com/doorward/doorward/internal/secret"
 	"github.com/doorward/doorward/internal/signingkey"
@@ -120,6 +121,23 @@ func (e *examiner) database(ctx context.Context) {
 	}
 	e.db = db
 	e.good(check, fmt.Sprintf("%s, schema up to date, answers in %s", db.Engine(), time.Since(began).Round(10*time.Microsecond)))
+	e.migrations(ctx)
+}
+
+// migrations tells of an upgrade that was not brought to its end.
+func (e *examiner) migrations(ctx context.Context) {
+	const check = "migrations"
+	waiting, err := e.db.Waiting(ctx, journal.Older)
+	if err != nil {
+		e.bad(check, err.Error(), "see that doorward may read its whole database")
+	}
+	for _, w := range waiting {
+		if len(w.Servers) > 0 {
+			e.warn(check, fmt.Sprintf("migration %d waits for %s", w.Migration, strings.Join(w.Servers, ", ")), "restart these servers with this binary, then run doorward migrate")
+			continue
+		}
+		e.warn(check, fmt.Sprintf("migration %d was not made yet, and no server stands in its way", w.Migration), "run doorward migrate")
+	}
 }
 
 func (e *examiner) keys(ctx context.Context) {

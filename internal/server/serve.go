@@ -72,7 +72,8 @@ func (l Listeners) Close() {
 }
 
 // Serve answers on the listeners until the context ends, then lets the calls
-// in flight finish within the grace time. It closes the listeners.
+// in flight finish within the grace time. It stops with an error when a migration
+// has left this binary behind. It closes the listeners.
 func (s *Server) Serve(ctx context.Context, l Listeners) error {
 	secured, err := s.config.TLS.config(s.log, s.now)
 	if err != nil {
@@ -90,9 +91,15 @@ func (s *Server) Serve(ctx context.Context, l Listeners) error {
 	}
 	jobs, stopJobs := context.WithCancel(context.WithoutCancel(ctx))
 	var running sync.WaitGroup
-	for _, job := range []func(context.Context){s.access.Run, s.keepLease, s.keys.Run, s.usage.Run, s.webhooks.Run, s.mail.Run, s.people.Run, s.chain.Run, s.forgetFailures, s.upkeep} {
+	for _, job := range []func(context.Context){s.keepLease, s.keys.Run, s.usage.Run, s.webhooks.Run, s.mail.Run, s.people.Run, s.chain.Run, s.forgetFailures, s.upkeep} {
 		running.Go(func() { job(jobs) })
 	}
+	outdated := make(chan error, 1)
+	running.Go(func() {
+		if err := s.access.Run(jobs); err != nil {
+			outdated <- err
+		}
+	})
 	s.ready.Store(true)
 	running.Go(func() {
 		if err := settle(); err != nil {
@@ -105,6 +112,7 @@ func (s *Server) Serve(ctx context.Context, l Listeners) error {
 	case <-ctx.Done():
 	case failed = <-ended: // one listener broke: stop the others too
 		left--
+	case failed = <-outdated:
 	}
 	s.ready.Store(false)
 	failed = errors.Join(failed, s.shutdown(ctx, l, servers))

@@ -345,14 +345,15 @@ func onlyManagement(management http.Handler, helpURL string) http.Handler {
 // errorLog takes net/http's complaints about connections.
 func (s *Server) errorLog() *log.Logger { return slog.NewLogLogger(s.log.Handler(), slog.LevelDebug) }
 
-// Migrate brings the schema of a database up to this binary's.
-func Migrate(ctx context.Context, databaseURL string) error {
+// Migrate brings the schema of a database up to this binary's, as far as the
+// servers that run on it allow.
+func Migrate(ctx context.Context, databaseURL string) (waiting []sqldb.Waiting, err error) {
 	db, err := sqldb.Open(ctx, sqldb.Config{URL: databaseURL, MaxConns: 1})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer db.Close()
-	return db.Migrate(ctx)
+	return db.MigrateBeside(ctx, journal.Older)
 }
 
 // algorithms are those of the keys that may be in use: the configured one, and

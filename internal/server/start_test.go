@@ -3,6 +3,7 @@ package server_test
 import (
 	"bytes"
 	"crypto/rand"
+	"errors"
 	"log/slog"
 	"net/http"
 	"os"
@@ -16,6 +17,7 @@ import (
 	"github.com/doorward/doorward/internal/secret"
 	"github.com/doorward/doorward/internal/server"
 	"github.com/doorward/doorward/internal/servertest"
+	"github.com/doorward/doorward/internal/sqldb"
 	"github.com/doorward/doorward/internal/sqldb/sqldbtest"
 )
 
@@ -157,7 +159,7 @@ func TestASecondServerOnADatabaseFileIsRefused(t *testing.T) {
 	if err := opens(t, c); err == nil || !strings.Contains(err.Error(), "another server") {
 		t.Errorf("err = %v, want one that says another server is there", err)
 	}
-	if err := server.Migrate(t.Context(), c.Database); err != nil {
+	if _, err := server.Migrate(t.Context(), c.Database); err != nil {
 		t.Errorf("the command line beside the server: %v", err)
 	}
 	if err := first.Close(); err != nil {
@@ -186,7 +188,7 @@ func TestServingAPostgresWithoutItsSchemaNamesMigrate(t *testing.T) {
 			t.Errorf("err = %v, want one that names doorward migrate", err)
 		}
 		t.Run("twin", func(t *testing.T) {
-			if err := server.Migrate(t.Context(), databaseURL); err != nil {
+			if _, err := server.Migrate(t.Context(), databaseURL); err != nil {
 				t.Fatal(err)
 			}
 			if err := opens(t, c); err != nil {
@@ -240,5 +242,48 @@ func TestAProductThatLeavesTheConfigurationIsNotCallable(t *testing.T) {
 	})
 	if a := callEcho(t, next, token(t, next, c)); a.status != http.StatusNotFound {
 		t.Errorf("after: %d %s", a.status, a.body)
+	}
+}
+
+func TestARunningServerThatAMigrationLeftBehindStops(t *testing.T) {
+	for _, engine := range sqldbtest.Engines() {
+		t.Run(engine, func(t *testing.T) {
+			t.Parallel()
+			c := configuration(t, sqldbtest.Migrated(t, engine))
+			c.APIListen, c.DashboardListen, c.OpsListen = "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0"
+			s, err := server.Open(t.Context(), c, slog.New(slog.DiscardHandler))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.Close()
+			listeners, err := c.Listen(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			ended := make(chan error, 1)
+			go func() { ended <- s.Serve(t.Context(), listeners) }()
+			needs := func(migration int64) {
+				err := s.Database().Update(t.Context(), func(tx *sqldb.Tx) error {
+					_, err := tx.Exec(t.Context(), `UPDATE installation SET oldest_binary = $1 WHERE id = 1`, migration)
+					return err
+				})
+				if err == nil {
+					err = s.Refresh(t.Context())
+				}
+				if err != nil && !errors.Is(err, sqldb.ErrOutdated) {
+					t.Fatal(err)
+				}
+			}
+			needs(sqldb.Schema())
+			select {
+			case err := <-ended:
+				t.Fatalf("twin: the server stopped where its binary is new enough: %v", err)
+			default:
+			}
+			needs(sqldb.Schema() + 1)
+			if err := <-ended; !errors.Is(err, sqldb.ErrOutdated) {
+				t.Errorf("Serve = %v, want that the binary is too old", err)
+			}
+		})
 	}
 }

@@ -129,7 +129,7 @@ func TestSTO03_killedServerLosesNothingAcknowledged(t *testing.T) {
 		return
 	}
 	p := newOwnPostgres(t)
-	if err := server.Migrate(t.Context(), p.url()); err != nil {
+	if _, err := server.Migrate(t.Context(), p.url()); err != nil {
 		t.Fatal(err)
 	}
 	k := newKilledWorkersOn(t, p.url(), 4)

@@ -1,11 +1,16 @@
 package sqldb
 
-import "context"
+import (
+	"context"
+
+	"github.com/pressly/goose/v3"
+)
 
 // dialect is everything that differs between the engines.
 type dialect struct {
 	name     string
-	migrate  func(ctx context.Context, db *DB) error
+	goose    goose.Dialect
+	migrate  func(ctx context.Context, up func(context.Context) error) error
 	schema   func(migration string) string              // a migration's text for this engine
 	notify   string                                     // statement run at the end of a change, or ""
 	clock    string                                     // query of the time in microseconds

@@ -43,7 +43,8 @@ func (db *DB) openPostgres() error {
 		name: "postgres",
 		// Ids and names sort by their bytes, as on SQLite, whatever the locale.
 		schema:     func(migration string) string { return strings.ReplaceAll(migration, " TEXT", ` TEXT COLLATE "C"`) },
-		migrate:    func(ctx context.Context, db *DB) error { return db.up(ctx, goose.DialectPostgres) },
+		goose:      goose.DialectPostgres,
+		migrate:    func(ctx context.Context, up func(context.Context) error) error { return up(ctx) },
 		notify:     `SELECT pg_notify('` + channel + `', '')`,
 		clock:      `SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint`,
 		planned:    []any{pgx.QueryExecModeCacheDescribe}, // without a name, so that the server keeps no plan

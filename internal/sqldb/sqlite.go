@@ -49,13 +49,14 @@ func (db *DB) openSQLite(ctx context.Context) error {
 		name:   "sqlite",
 		schema: func(migration string) string { return strings.ReplaceAll(migration, " UNLOGGED ", " ") },
 		clock:  `SELECT CAST(unixepoch('subsec') * 1000000 AS INTEGER)`,
-		migrate: func(ctx context.Context, db *DB) error {
+		goose:  goose.DialectSQLite3,
+		migrate: func(ctx context.Context, up func(context.Context) error) error {
 			unlock, err := LockFile(path+".lock", true)
 			if err != nil {
 				return err
 			}
 			defer unlock()
-			if err := db.up(ctx, goose.DialectSQLite3); err != nil {
+			if err := up(ctx); err != nil {
 				return err
 			}
 			// Migrations leave a long journal, and a small disk may have no room for it.
