@@ -109,12 +109,12 @@ func (p *population) insert(ctx context.Context, state string, batch []newcomer)
 		for _, c := range batch {
 			clients = append(clients, []any{c.id, "account", p.organisation, p.account, string(c.id), state, 600, "", 1, 1, now})
 			permissions = append(permissions, []any{c.id, p.organisation, productPermission})
-			secrets = append(secrets, []any{c.public, c.id, p.organisation, "first", []byte(secret.DigestOf(c.secret)), "active", "", now, 0, 0, 0, 0, 0})
+			secrets = append(secrets, []any{c.public, c.id, p.organisation, "first", []byte(secret.DigestOf(c.secret)), "active", "", now, 0, 0, 0, 0})
 		}
 		return errors.Join(
 			insertRows(ctx, tx, "client (id, owner, organisation_id, account_id, name, state, token_lifetime, networks, generation, version, created_at)", clients),
 			insertRows(ctx, tx, "client_permission (client_id, organisation_id, permission)", permissions),
-			insertRows(ctx, tx, "client_secret (id, client_id, organisation_id, name, digest, state, created_with, created_at, expires_at, ends_at, disabled_at, revoked_at, last_used_at)", secrets),
+			insertRows(ctx, tx, "client_secret (id, client_id, organisation_id, name, digest, state, created_with, created_at, expires_at, ends_at, disabled_at, revoked_at)", secrets),
 		)
 	})
 }

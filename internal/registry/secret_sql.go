@@ -93,7 +93,7 @@ func descendants(ctx context.Context, tx *sqldb.Tx, client *Client, of id.Secret
 }
 
 func (c *change) insertSecret(ctx context.Context, client *Client, e *AddSecret) error {
-	err := c.exec(ctx, `INSERT INTO client_secret (`+storedSecret+`, last_used_at, organisation_id) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, 0, 0, 0, $10)`,
+	err := c.exec(ctx, `INSERT INTO client_secret (`+storedSecret+`, organisation_id) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, 0, 0, $10)`,
 		e.ID, client.ID, e.Name, []byte(e.Digest), string(SecretActive), c.by.Credential(), c.by.String(), c.Now().UnixMicro(), micros(e.Expires), client.Organisation)
 	return isFree(err, "secret")
 }

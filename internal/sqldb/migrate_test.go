@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/pressly/goose/v3/lock"
 	"modernc.org/sqlite"
 
@@ -235,4 +236,85 @@ func execute(t *testing.T, url, statement string) {
 	if _, err := db.ExecContext(t.Context(), statement); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// withServer gives a database, as soon as it has leases, that of a server which
+// knows a migration.
+func withServer(db *sqldb.DB, knows int64) {
+	db.TranslateMigrations(func(migration string) string {
+		if strings.Contains(migration, "CREATE TABLE node ") {
+			migration += fmt.Sprintf("\nINSERT INTO node VALUES ('x', 'web-1', 'v', %d, 60000000, 1000000, 0, '', 0, 9000000000000000);\n", knows)
+		}
+		return migration
+	})
+}
+
+func named(_ context.Context, tx *sqldb.Tx, migration int64) (names []string, err error) {
+	return texts(context.Background(), tx, fmt.Sprintf(`SELECT name FROM node WHERE schema < %d`, migration))
+}
+
+func TestAContractingMigrationWaitsForOlderServers(t *testing.T) {
+	const contracting, needed = 23, 22
+	for _, engine := range sqldbtest.Engines() {
+		for knows := int64(needed - 1); knows <= needed; knows++ {
+			t.Run(fmt.Sprintf("%s/a server that knows migration %d", engine, knows), func(t *testing.T) {
+				t.Parallel()
+				db, err := sqldb.Open(t.Context(), sqldb.Config{URL: sqldbtest.URL(t, engine)})
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer db.Close()
+				withServer(db, knows)
+				migrate := func() []sqldb.Waiting {
+					t.Helper()
+					waiting, err := db.MigrateBeside(t.Context(), named)
+					if err == nil {
+						err = db.CheckSchema(t.Context())
+					}
+					if err != nil {
+						t.Fatal(err)
+					}
+					return waiting
+				}
+				var want []sqldb.Waiting
+				if knows < needed {
+					want = []sqldb.Waiting{{Migration: contracting, Oldest: needed, Servers: []string{"web-1"}}}
+				}
+				for range 2 {
+					if diff := cmp.Diff(want, migrate(), cmpopts.EquateEmpty()); diff != "" {
+						t.Fatalf("what waits (-want +got):\n%s", diff)
+					}
+				}
+				if made := oldestBinary(t, db) == needed; made != (want == nil) {
+					t.Errorf("the contracting migration was made: %v", made)
+				}
+				t.Run("twin", func(t *testing.T) { // the server is gone
+					err := db.Write(t.Context(), func(tx *sqldb.Tx) error {
+						_, err := tx.Exec(t.Context(), `DELETE FROM node`)
+						return err
+					})
+					if err != nil {
+						t.Fatal(err)
+					}
+					if waiting := migrate(); len(waiting) > 0 {
+						t.Errorf("%+v still waits", waiting)
+					}
+					if diff := cmp.Diff(schema(t, sqldbtest.Open(t, sqldbtest.URL(t, engine))), schema(t, db)); diff != "" {
+						t.Errorf("the schema differs from one that was made at once (-want +got):\n%s", diff)
+					}
+				})
+			})
+		}
+	}
+}
+
+func oldestBinary(t *testing.T, db *sqldb.DB) (n int64) {
+	t.Helper()
+	err := db.View(t.Context(), func(tx *sqldb.Tx) error {
+		return tx.QueryRow(t.Context(), `SELECT oldest_binary FROM installation WHERE id = 1`).Scan(&n)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
 }
