@@ -5,15 +5,13 @@
 // What must stay true: a change and its audit record are one transaction, so
 // that what cannot be recorded does not happen; the chain's head and length
 // stand in the revision row, so that a missing tail shows; and the content of
-// a record can be erased without breaking the chain, because a link covers
-// only the salted digest of the content.
+// a record can be erased without breaking the chain, because it covers only the
+// salted digest of the content, while who did what to it when stays bound.
 package journal
 
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -62,11 +60,12 @@ func (l Log) Append(ctx context.Context, tx *sqldb.Tx, by actor.Actor, event Eve
 	if err != nil {
 		return fmt.Errorf("read the head of the audit chain: %w", err)
 	}
+	r.contentDigest = r.digestOfContent()
 	digest := r.digest()
-	link := linkOf(head, r.seq, digest)
-	_, err = tx.Exec(ctx, `INSERT INTO audit (seq, at, organisation_id, action, subject, actor, request_id, address, content, salt, digest, link)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`,
-		r.seq, r.at, r.organisation, r.action, r.subject, r.actor, r.requestID, r.address, string(content), r.salt, digest, link)
+	link := r.link(head, digest)
+	_, err = tx.Exec(ctx, `INSERT INTO audit (seq, at, organisation_id, action, subject, actor, request_id, address, content, salt, content_digest, digest, link)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`,
+		r.seq, r.at, r.organisation, r.action, r.subject, r.actor, r.requestID, r.address, string(content), r.salt, r.contentDigest, digest, link)
 	if err != nil {
 		return fmt.Errorf("append to the audit log: %w", err)
 	}
@@ -91,41 +90,6 @@ func (r *record) post(ctx context.Context, tx *sqldb.Tx) error {
 	return nil
 }
 
-type record struct {
-	seq, at                             int64
-	organisation, action, subject       string
-	actor, requestID, address           string
-	content, salt, storedDigest, stored []byte
-}
-
-// digest is SHA-256 over the salt and every field, each behind its length, so
-// that no two records share an encoding.
-func (r *record) digest() []byte {
-	h := sha256.New()
-	number := make([]byte, 8)
-	write := func(field []byte) {
-		binary.BigEndian.PutUint64(number, uint64(len(field)))
-		h.Write(number)
-		h.Write(field)
-	}
-	write(r.salt)
-	write(binary.BigEndian.AppendUint64(nil, uint64(r.at)))
-	for _, field := range []string{r.organisation, r.action, r.subject, r.actor, r.requestID, r.address} {
-		write([]byte(field))
-	}
-	write(r.content)
-	return h.Sum(nil)
-}
-
-// linkOf is SHA-256(previous link, seq, digest).
-func linkOf(previous []byte, seq int64, digest []byte) []byte {
-	h := sha256.New()
-	h.Write(previous)
-	h.Write(binary.BigEndian.AppendUint64(nil, uint64(seq)))
-	h.Write(digest)
-	return h.Sum(nil)
-}
-
 // ChainError names the first position at which the audit chain is broken.
 type ChainError struct {
 	Seq    int64
@@ -144,7 +108,7 @@ func Verify(ctx context.Context, db *sqldb.DB) (length int64, err error) {
 		if err := tx.QueryRow(ctx, `SELECT audit_count, audit_head FROM revision WHERE id = 1`).Scan(&length, &head); err != nil {
 			return err
 		}
-		rows, err := tx.Query(ctx, `SELECT seq, at, organisation_id, action, subject, actor, request_id, address, content, salt, digest, link FROM audit ORDER BY seq -- any organisation: the chain is one`)
+		rows, err := tx.Query(ctx, `SELECT seq, at, organisation_id, action, subject, actor, request_id, address, content, salt, content_digest, digest, link FROM audit ORDER BY seq -- any organisation: the chain is one`)
 		if err != nil {
 			return err
 		}
@@ -153,7 +117,7 @@ func Verify(ctx context.Context, db *sqldb.DB) (length int64, err error) {
 		var last int64
 		for rows.Next() {
 			var r record
-			if err := rows.Scan(&r.seq, &r.at, &r.organisation, &r.action, &r.subject, &r.actor, &r.requestID, &r.address, &r.content, &r.salt, &r.storedDigest, &r.stored); err != nil {
+			if err := rows.Scan(&r.seq, &r.at, &r.organisation, &r.action, &r.subject, &r.actor, &r.requestID, &r.address, &r.content, &r.salt, &r.contentDigest, &r.storedDigest, &r.stored); err != nil {
 				return err
 			}
 			if link, err = r.follows(last, link); err != nil {
@@ -170,25 +134,6 @@ func Verify(ctx context.Context, db *sqldb.DB) (length int64, err error) {
 		return nil
 	})
 	return length, err
-}
-
-// follows checks the record against its predecessor and returns its link.
-func (r *record) follows(last int64, previous []byte) ([]byte, error) {
-	erased := r.content == nil && r.salt == nil
-	digest := r.storedDigest
-	if !erased {
-		digest = r.digest()
-	}
-	link := linkOf(previous, r.seq, digest)
-	switch {
-	case r.seq != last+1:
-		return nil, &ChainError{last + 1, "it is missing"}
-	case !bytes.Equal(digest, r.storedDigest):
-		return nil, &ChainError{r.seq, "its content does not fit its digest"}
-	case !bytes.Equal(link, r.stored):
-		return nil, &ChainError{r.seq, "its link does not fit its predecessor"}
-	}
-	return link, nil
 }
 
 // Broken returns the position named by an error of [Verify], if it is one of
