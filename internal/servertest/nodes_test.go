@@ -3,11 +3,15 @@
 package servertest_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
+	"io"
+	mathrand "math/rand/v2"
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -69,6 +73,38 @@ func spread(t *testing.T, p *servertest.Platform, accessToken string, count int)
 		list := nodes(t, p, accessToken, revision)
 		return list.InForce == count && len(list.Items) == count
 	})
+}
+
+// keeping makes requests on connections that it keeps.
+func keeping(t *testing.T) *http.Client {
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 32}, Timeout: time.Minute}
+	t.Cleanup(client.CloseIdleConnections)
+	return client
+}
+
+// ask returns the status of a token request; 0 is no answer. It comes from an
+// address of its own: what is refused many times is throttled by its address.
+func ask(t *testing.T, client *http.Client, p *servertest.Platform, c servertest.Client) (status int, accessToken string) {
+	t.Helper()
+	form := credentials(c)
+	form.Set("grant_type", "client_credentials")
+	r, err := http.NewRequestWithContext(context.WithoutCancel(t.Context()), http.MethodPost, p.TokenURL(), strings.NewReader(form.Encode()))
+	if err != nil {
+		t.Error(err)
+		return 0, ""
+	}
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	r.Header.Set("X-Forwarded-For", fmt.Sprintf("10.%d.%d.%d", mathrand.IntN(256), mathrand.IntN(256), mathrand.IntN(256)))
+	response, err := client.Do(r)
+	if err != nil {
+		t.Errorf("no answer: %v", err)
+		return 0, ""
+	}
+	defer response.Body.Close()
+	body, _ := io.ReadAll(response.Body)
+	_, rest, _ := strings.Cut(string(body), `"access_token":"`)
+	accessToken, _, _ = strings.Cut(rest, `"`)
+	return response.StatusCode, accessToken
 }
 
 // Revoked here, used there: once the nodes are said to know, none of them
