@@ -21,7 +21,7 @@ const (
 const maryEmail = "mary@analytical-engines.example"
 
 // noPages are addresses that answer with something else than a page.
-var noPages = []string{"/start", "/a/{account}/clients/{client}/live/events", "/{$}", "/o/{organisation}/audit/export", "/a/{account}/clients/{client}/postman"}
+var noPages = []string{"/start", "/a/{account}/clients/{client}/live/events", "/{$}", "/o/{organisation}/audit/export", "/operator/audit/export", "/a/{account}/clients/{client}/postman"}
 
 // fixtures are the pages and states that are looked at, by the router's pattern.
 func (p *product) fixtures(t *testing.T) map[string][]fixture {

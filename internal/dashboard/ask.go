@@ -69,7 +69,7 @@ func (x *exchange) locked(what string, ability actor.Ability) (*view.Locked, err
 // mayAsk says whether the person can ask others for a change here: they see the
 // place, and are a member.
 func (x *exchange) mayAsk() bool {
-	return x.by.May(actor.AccountRead, x.account.ID) && slices.ContainsFunc(x.session.Memberships, func(m registry.Membership) bool { return m.Organisation == x.organisation.ID })
+	return !x.operator && x.by.May(actor.AccountRead, x.account.ID) && slices.ContainsFunc(x.session.Memberships, func(m registry.Membership) bool { return m.Organisation == x.organisation.ID })
 }
 
 // holders are the names of those who have an ability here.

@@ -3,6 +3,7 @@ package dashboard
 import (
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -32,6 +33,12 @@ var auditNouns = []view.Option{
 	{Value: "product", Label: "API products"},
 	{Value: "webhook", Label: "Webhooks"},
 	{Value: "refusal", Label: "What was refused"},
+}
+
+// operatorNouns are those of the operator's own records.
+var operatorNouns = []view.Option{
+	{Value: "key", Label: "Signing keys"},
+	{Value: "mail", Label: "Mails that were read"},
 }
 
 // audit lists the audit log. Its filters stand in the URL.
@@ -108,7 +115,11 @@ func (x *exchange) auditForm(query url.Values, people people) view.Audit {
 		Export: x.URL.Path + "/export", Chain: x.chain(), People: people.addresses(maxChoices),
 	}
 	action, known := query.Get("action"), false
-	for _, o := range auditNouns {
+	nouns := auditNouns
+	if x.operator {
+		nouns = slices.Concat(auditNouns, operatorNouns)
+	}
+	for _, o := range nouns {
 		o.Chosen = o.Value == action
 		known = known || o.Chosen
 		page.Actions = append(page.Actions, o)
@@ -137,6 +148,9 @@ func (x *exchange) auditRow(a *registry.AuditRecord, people people) view.AuditRo
 	row := view.AuditRow{
 		Path: x.here() + "/audit/" + strconv.FormatInt(a.Seq, 10), At: a.At, Address: a.Address,
 		Actor: people.nameOf(a.Actor), ActorID: a.Actor, Object: people.nameOf(string(actor.Person) + ":" + a.Subject), ObjectID: a.Subject,
+	}
+	if x.operator && a.Organisation != "" {
+		row.Organisation, row.OrganisationPath = string(a.Organisation), customerPath(a.Organisation)
 	}
 	for _, place := range x.places {
 		if place.Path == "/a/"+a.Subject || place.Path == "/o/"+a.Subject {
@@ -209,20 +223,31 @@ func (d *dashboard) auditRecord(x *exchange) error {
 // objectOf is where a record's object is looked at, and what it is called, if
 // it is still there.
 func (x *exchange) objectOf(a *registry.AuditRecord, name string) (path, title string, err error) {
+	in := x.by.In(a.Organisation) // the operator's people read about every organisation
 	if _, ok := id.ParsePerson(a.Subject); ok && name != "" {
 		return x.memberPath(id.Person(a.Subject)), name, nil
 	}
+	if key, ok := id.ParseOrganisation(a.Subject); ok && x.operator {
+		o, err := x.d.Registry.Organisation(x.Context(), x.by.In(key))
+		if err == nil {
+			return customerPath(key), o.Name, nil
+		}
+		return "", name, unlessGone(err)
+	}
 	if key, ok := id.ParseAccount(a.Subject); ok {
-		account, err := x.d.Registry.Account(x.Context(), x.by, key)
+		account, err := x.d.Registry.Account(x.Context(), in, key)
 		if err == nil {
 			return "/a/" + a.Subject, account.Name, nil
 		}
 		return "", name, unlessGone(err)
 	}
 	if key, ok := id.ParseClient(a.Subject); ok {
-		client, err := x.d.Registry.Client(x.Context(), x.by, key)
+		client, err := x.d.Registry.Client(x.Context(), in, key)
 		if err == nil && client.Account != "" {
 			return "/a/" + string(client.Account) + "/clients/" + a.Subject, client.Name, nil
+		}
+		if err == nil && x.operator && a.Organisation == "" {
+			return operatorPath + "/clients/" + a.Subject, client.Name, nil
 		}
 		return "", name, unlessGone(err)
 	}

@@ -20,11 +20,11 @@ func (d *dashboard) newInvitation(x *exchange) error {
 }
 
 func (x *exchange) showNewInvitation(status int, form view.InvitationForm) (err error) {
-	form.Team = x.here() + "/team"
+	form.Team = x.teamPath()
 	if form.Locked, err = x.lockedPeople("people"); err != nil {
 		return err
 	}
-	form.Roles = roleChoices(form.Role, func(role actor.Role) bool { return x.mayHandOutSomewhere(role) })
+	form.Roles = x.roleChoices(form.Role, func(role actor.Role) bool { return x.mayHandOutSomewhere(role) })
 	if form.Accounts, err = x.accountChoices(form.Account, actor.MemberWrite); err != nil {
 		return err
 	}
@@ -57,21 +57,21 @@ func (d *dashboard) invite(x *exchange) error {
 		form.Errors = errs
 		return x.showNewInvitation(status, form)
 	}
-	return x.done(x.here()+"/team", "An invitation to "+form.Email+" is on its way. Its link works for "+view.Duration(registry.InvitationLifetime)+".", nil)
+	return x.done(x.teamPath(), "An invitation to "+form.Email+" is on its way. Its link works for "+view.Duration(registry.InvitationLifetime)+".", nil)
 }
 
 func (d *dashboard) resendInvitation(x *exchange) error {
 	if err := d.Registry.ResendInvitation(x.Context(), x.by, id.Invitation(x.PathValue("invitation"))); err != nil {
 		return err
 	}
-	return x.done(x.here()+"/team", "A new link is on its way. The older one no longer works.", nil)
+	return x.done(x.teamPath(), "A new link is on its way. The older one no longer works.", nil)
 }
 
 func (d *dashboard) revokeInvitation(x *exchange) error {
 	if err := d.Registry.Apply(x.Context(), x.by, registry.RevokeInvitation{Invitation: id.Invitation(x.PathValue("invitation"))}); err != nil {
 		return err
 	}
-	return x.done(x.here()+"/team", "The invitation is revoked. Its link no longer works.", nil)
+	return x.done(x.teamPath(), "The invitation is revoked. Its link no longer works.", nil)
 }
 
 // invited shows an invitation to whoever has its link.

@@ -32,13 +32,13 @@ func (x *exchange) showMember(status int, m *registry.Member, chosen []actor.Rol
 	if err != nil {
 		return err
 	}
-	page := view.Member{MemberRow: x.memberRow(m, names), ID: string(m.Person), Team: x.here() + "/team", Version: m.Version, MemberForm: form}
+	page := view.Member{MemberRow: x.memberRow(m, names), ID: string(m.Person), Team: x.teamPath(), Version: m.Version, MemberForm: form}
 	if page.Locked, err = x.lockedPeople("roles"); err != nil {
 		return err
 	}
 	asks := page.Locked != nil
 	page.Whole, page.Single = x.roleOptions(m.Roles, chosen, names, asks)
-	page.NewRoles = roleChoices(form.NewRole, func(r actor.Role) bool { return r != actor.OrganisationAdmin })
+	page.NewRoles = x.roleChoices(form.NewRole, func(r actor.Role) bool { return r != actor.OrganisationAdmin })
 	of := actor.MemberWrite
 	if asks {
 		of = actor.AccountRead
@@ -66,7 +66,7 @@ func (x *exchange) roleOptions(held, chosen []actor.RoleGrant, names map[id.Acco
 		return o
 	}
 	for _, role := range actor.Roles() {
-		if !role.Operator() {
+		if x.offersHere(role) {
 			whole = append(whole, option(actor.RoleGrant{Role: role}, role.Title(), role.Purpose()))
 		}
 	}
@@ -79,10 +79,10 @@ func (x *exchange) roleOptions(held, chosen []actor.RoleGrant, names map[id.Acco
 	return whole, single
 }
 
-// roleChoices are the customers' roles to choose one from.
-func roleChoices(chosen string, fits func(actor.Role) bool) (options []view.Option) {
+// roleChoices are the roles to choose one from here.
+func (x *exchange) roleChoices(chosen string, fits func(actor.Role) bool) (options []view.Option) {
 	for _, role := range actor.Roles() {
-		if !role.Operator() && fits(role) {
+		if x.offersHere(role) && fits(role) {
 			options = append(options, view.Option{Value: string(role), Label: role.Title(), Hint: role.Purpose(), Chosen: chosen == string(role)})
 		}
 	}
@@ -92,6 +92,9 @@ func roleChoices(chosen string, fits func(actor.Role) bool) (options []view.Opti
 // accountChoices are the accounts on which the reader has an ability; none when
 // there are too many to choose from.
 func (x *exchange) accountChoices(chosen string, ability actor.Ability) (options []view.Option, err error) {
+	if x.operator {
+		return nil, nil
+	}
 	list, err := x.d.Registry.Accounts(x.Context(), x.by, registry.AccountFilter{}, registry.Page{Limit: maxChoices})
 	if err != nil || list.Next != "" {
 		return nil, err
@@ -118,6 +121,9 @@ func (x *exchange) secretsLeft(person id.Person) (view.CreatedSecrets, error) {
 	left.Seen, left.More = true, list.Next != ""
 	for _, s := range list.Items {
 		row := view.CreatedSecretRow{Name: s.Name, ID: string(s.ID), Client: s.ClientName, ExpiresAt: s.ExpiresAt, LastUsedAt: s.LastUsedAt}
+		if x.operator {
+			row.Path = operatorPath + "/clients/" + string(s.Client) + "/secrets"
+		}
 		if s.Account != "" {
 			row.Path = "/a/" + string(s.Account) + "/clients/" + string(s.Client) + "/secrets"
 		}
@@ -204,7 +210,7 @@ func (x *exchange) showRemoval(status int, m *registry.Member, errs []view.Field
 	if err != nil {
 		return err
 	}
-	r := view.Removal{MemberRow: x.memberRow(m, names), Organisation: x.organisation.Name, Team: x.here() + "/team", Version: m.Version, Errors: errs}
+	r := view.Removal{MemberRow: x.memberRow(m, names), Organisation: titleOf(x.organisation.Name, "the operator's area"), Team: x.teamPath(), Version: m.Version, Errors: errs}
 	if r.Locked, err = x.lockedPeople("people"); err != nil {
 		return err
 	}
@@ -233,7 +239,15 @@ func (d *dashboard) removeMember(x *exchange) error {
 		}
 		return x.showRemoval(status, &m, errs)
 	}
-	return x.done(x.here()+"/team", titleOf(m.Name, m.Email)+" is no longer in "+x.organisation.Name+", and signed out everywhere.", nil)
+	return x.done(x.teamPath(), titleOf(m.Name, m.Email)+" is no longer "+x.among()+", and signed out everywhere.", nil)
+}
+
+// among is where the people here are.
+func (x *exchange) among() string {
+	if x.operator {
+		return "one of the operator's people"
+	}
+	return "in " + x.organisation.Name
 }
 
 // leaving asks whether to leave the organisation.

@@ -25,7 +25,9 @@ const operatorPath = "/operator"
 var operatorNav = []navEntry{
 	{"Home", "", "house", "h"},
 	{"Organisations", "/organisations", "building-2", "o"},
+	{"Staff", "/staff", "users", "t"},
 	{"Signing keys", "/keys", "key-round", "k"},
+	{"Audit log", "/audit", "scroll-text", "a"},
 }
 
 // operatorRoutes are those of the operator's area. They are not there for people
@@ -33,6 +35,18 @@ var operatorNav = []navEntry{
 func (d *dashboard) operatorRoutes() []route {
 	return slices.Concat(d.organisationRoutes(), []route{
 		{method: "GET", pattern: "/operator", handle: d.operatorHome, needs: actor.NodeRead},
+		{method: "GET", pattern: "/operator/audit", handle: d.audit, needs: actor.AuditRead},
+		{method: "GET", pattern: "/operator/audit/export", handle: d.exportAudit, needs: actor.AuditRead},
+		{method: "GET", pattern: "/operator/audit/{record}", handle: d.auditRecord, needs: actor.AuditRead},
+		{method: "GET", pattern: "/operator/staff", handle: d.team, needs: actor.MemberRead},
+		{method: "GET", pattern: "/operator/staff/invite", handle: d.newInvitation, needs: actor.MemberRead},
+		{method: "POST", pattern: "/operator/staff/invite", handle: d.invite, needs: actor.MemberWrite},
+		{method: "GET", pattern: "/operator/staff/{person}", handle: d.member, needs: actor.MemberRead},
+		{method: "POST", pattern: "/operator/staff/{person}", handle: d.changeRoles, needs: actor.MemberWrite},
+		{method: "GET", pattern: "/operator/staff/{person}/remove", handle: d.removal, needs: actor.MemberRead},
+		{method: "POST", pattern: "/operator/staff/{person}/remove", handle: d.removeMember, needs: actor.MemberWrite},
+		{method: "POST", pattern: "/operator/invitations/{invitation}/resend", handle: d.resendInvitation, needs: actor.MemberWrite},
+		{method: "POST", pattern: "/operator/invitations/{invitation}/revoke", handle: d.revokeInvitation, needs: actor.MemberWrite},
 		{method: "GET", pattern: "/operator/keys", handle: d.keys, needs: actor.KeyRead},
 		{method: "GET", pattern: "/operator/keys/{purpose}/rotate", handle: d.confirmRotation, needs: actor.KeyRead},
 		{method: "POST", pattern: "/operator/keys/{purpose}/rotate", handle: d.rotateKey, needs: actor.KeyWrite},
@@ -53,7 +67,6 @@ func (r route) operator() bool {
 type Process struct {
 	Version    string
 	Keys       *signingkey.Ring
-	KeyAge     time.Duration        // after which a signing key is replaced
 	StaleLimit time.Duration        // of knowledge; then everything is refused
 	Age        func() time.Duration // of what it knows; nil: it is not known
 	Resting    func() []Resting     // nil: none
@@ -163,9 +176,9 @@ func (x *exchange) keyHealth() (all []view.Health) {
 			h.Tone, h.Text = view.Good, "It has been signing for "+days(x.d.Now().Sub(keys[at].Activated))+"; the next one is published."
 			if keyIn(keys, string(env), signingkey.Next) < 0 {
 				h.Tone, h.Text, h.Remedy = view.Warn, "There is no next key.", "A running node makes one within a minute. If it does not, look into its log."
-			} else if age := x.d.Now().Sub(keys[at].Activated); x.d.Process.KeyAge > 0 && age > x.d.Process.KeyAge+day {
+			} else if age := x.d.Now().Sub(keys[at].Activated); age > x.d.Process.Keys.RotateEvery()+day {
 				h.Tone = view.Warn
-				h.Remedy = "It should have been replaced after " + days(x.d.Process.KeyAge) + ". Nodes do that by themselves: look into their logs."
+				h.Remedy = "It should have been replaced after " + days(x.d.Process.Keys.RotateEvery()) + ". Nodes do that by themselves: look into their logs."
 			}
 		}
 		all = append(all, h)

@@ -27,7 +27,7 @@ func (d *dashboard) keys(x *exchange) error {
 	slices.SortFunc(all, func(a, b signingkey.Info) int {
 		return cmp.Or(cmp.Compare(slices.Index(order, a.State), slices.Index(order, b.State)), b.Published.Compare(a.Published))
 	})
-	page := view.Keys{Path: x.URL.Path, Set: d.KeySetURL, Every: d.Process.KeyAge}
+	page := view.Keys{Path: x.URL.Path, Set: d.KeySetURL, Every: d.Process.Keys.RotateEvery()}
 	for _, purpose := range keyPurposes {
 		group := view.KeyGroup{Purpose: purpose.key, Title: purpose.title, Words: purpose.words}
 		for _, k := range all {

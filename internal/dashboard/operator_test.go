@@ -2,6 +2,7 @@ package dashboard_test
 
 import (
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -22,6 +23,18 @@ GET  /operator             - - -
 GET  /operator/mail        - F F
 GET  /operator/mail/{mail} P F F
 POST /operator/mail/{mail} D F F
+GET  /operator/audit                                                   P F P
+GET  /operator/audit/export                                            - F -
+GET  /operator/audit/{record}                                          - F -
+GET  /operator/staff                                                   P - -
+GET  /operator/staff/invite                                            P - -
+POST /operator/staff/invite                                            D F F
+GET  /operator/staff/{person}                                          P - -
+POST /operator/staff/{person}                                          D F F
+GET  /operator/staff/{person}/remove                                   P - -
+POST /operator/staff/{person}/remove                                   D F F
+POST /operator/invitations/{invitation}/resend                         D F F
+POST /operator/invitations/{invitation}/revoke                         D F F
 GET  /operator/keys                                                    - - -
 GET  /operator/keys/{purpose}/rotate                                   P - -
 POST /operator/keys/{purpose}/rotate                                   D F F
@@ -54,9 +67,7 @@ func TestPRIV01_eachPageOfTheOperatorForEachRole(t *testing.T) {
 		rows[fields[0]+" "+fields[1]] = fields[2:]
 	}
 	must(t, s.registry.Apply(t.Context(), s.system, registry.GrantProduct{Product: "auth", Environment: id.Sandbox}))
-	at := func(pattern string) string {
-		return strings.ReplaceAll(s.at(pattern), "/products/withdraw", "/products/withdraw?product=auth&environment=sandbox")
-	}
+	at := func(pattern string) string { return s.atOperator(t, pattern) }
 	var browsers []*visitor
 	for _, role := range operatorRoles {
 		browsers = append(browsers, s.as(t, emailOf(role)).proven())
@@ -95,6 +106,24 @@ func TestPRIV01_eachPageOfTheOperatorForEachRole(t *testing.T) {
 	}
 }
 
+// atOperator fills a person and an invitation of the operator's own into a
+// pattern, who are there for this once.
+func (s *site) atOperator(t testing.TB, pattern string) string {
+	t.Helper()
+	system := actor.NewSystem("test")
+	if strings.Contains(pattern, "{person}") {
+		email := s.random() + "@operator.example"
+		s.addPerson(t, system, email, "Somebody", actor.RoleGrant{Role: actor.OperatorAuditor})
+		pattern = strings.ReplaceAll(pattern, "{person}", string(s.personOf(t, email)))
+	}
+	if strings.Contains(pattern, "{invitation}") {
+		key, err := s.registry.Invite(t.Context(), system, s.random()+"@operator.example", "", []actor.RoleGrant{{Role: actor.OperatorAuditor}})
+		must(t, err)
+		pattern = strings.ReplaceAll(pattern, "{invitation}", string(key))
+	}
+	return strings.ReplaceAll(s.at(pattern), "/products/withdraw", "/products/withdraw?product=auth&environment=sandbox")
+}
+
 func TestTheOperatorsAreaHasItsStripAndItsOwnNavigation(t *testing.T) {
 	s := newOperatorSite(t)
 	v := s.as(t, emailOf(actor.OperatorSupport)).proven()
@@ -130,6 +159,16 @@ func TestOperatorHomeSaysWhatIsWrongAndWhatToDo(t *testing.T) {
 			t.Errorf("something is wrong: %s", text)
 		}
 	})
+}
+
+func TestOperatorHomeWarnsOfAKeyThatWasNotReplaced(t *testing.T) {
+	s := newOperatorSite(t)
+	s.clock.add(s.keys.RotateEvery() + 23*time.Hour)
+	if text := s.as(t, emailOf(actor.OperatorAuditor)).proven().get("/operator").text(); strings.Contains(text, "should have been replaced") {
+		t.Errorf("it is not late yet: %s", text)
+	}
+	s.clock.add(2 * time.Hour)
+	s.as(t, emailOf(actor.OperatorAuditor)).proven().get("/operator").wants(t, http.StatusOK, "It should have been replaced after 90 days")
 }
 
 func TestAMailOfTheOutboxIsReadByAFormAndRecorded(t *testing.T) {
@@ -244,4 +283,43 @@ func TestKeysAreRotatedAndWithdrawnDeliberately(t *testing.T) {
 	v = s.as(t, emailOf(actor.OperatorAdmin)).proven()
 	v.follow(v.post(path, "name", current)).wants(t, http.StatusOK, "The key is withdrawn", "is refused")
 	v.get(path).wants(t, http.StatusNotFound)
+}
+
+func TestStaffIsInvitedChangedAndRemoved(t *testing.T) {
+	s := newOperatorSite(t)
+	v := s.as(t, emailOf(actor.OperatorAdmin)).proven()
+	me, support := s.personOf(t, emailOf(actor.OperatorAdmin)), s.personOf(t, emailOf(actor.OperatorSupport))
+	v.get("/operator/staff").wants(t, http.StatusOK, "One person alone is operator admin", "Operator support", "3 people")
+	if text := v.get("/operator/staff/invite").text(); !strings.Contains(text, "Operator auditor") || strings.Contains(text, "Developer") || strings.Contains(text, "Account id") {
+		t.Errorf("the form is not the operator's: %s", text)
+	}
+	v.post("/operator/staff/invite", "email", "new@operator.example", "role", "developer").wants(t, http.StatusUnprocessableEntity, "Nobody was invited")
+	v.follow(v.post("/operator/staff/invite", "email", "new@operator.example", "role", "operator_support")).wants(t, http.StatusOK, "An invitation to new@operator.example is on its way", "Invited")
+	v.get("/operator/staff/"+string(support)).wants(t, http.StatusOK, "Roles, good for every organisation", "Works for the operator since")
+	v.follow(v.post("/operator/staff/"+string(support), "role", "operator_support", "role", "operator_auditor")).wants(t, http.StatusOK, "has the role Operator auditor")
+	v.post("/operator/staff/"+string(support), "role", "organisation_admin").wants(t, http.StatusUnprocessableEntity, "The roles were not changed")
+	// The last operator admin stays.
+	v.post("/operator/staff/"+string(me), "role", "operator_support").wants(t, http.StatusConflict)
+	v.post("/operator/staff/"+string(me)+"/remove").wants(t, http.StatusConflict)
+	t.Run("twin", func(t *testing.T) {
+		v.follow(v.post("/operator/staff/"+string(support), "role", "operator_admin")).wants(t, http.StatusOK, "has the role Operator admin")
+		v.follow(v.post("/operator/staff/"+string(support)+"/remove")).wants(t, http.StatusOK, "is no longer one of the operator's people")
+	})
+	s.clock.add(20 * time.Minute)
+	v.post("/operator/staff/invite", "email", "other@operator.example", "role", "operator_support").wants(t, http.StatusForbidden, "recent sign-in")
+}
+
+func TestTheOperatorReadsTheAuditLogOfAll(t *testing.T) {
+	s := newOperatorSite(t)
+	v := s.as(t, emailOf(actor.OperatorAuditor)).proven()
+	v.get("/operator/audit").wants(t, http.StatusOK, string(s.organisation), string(s.other))
+	v.get("/operator/audit?action=client").wants(t, http.StatusOK, "client.create")
+	v.get("/operator/audit/"+strconv.FormatInt(s.record, 10)).wants(t, http.StatusOK, "Organisation", string(s.organisation))
+	a := v.get("/operator/audit/export?format=csv&action=organisation.create")
+	if a.status != http.StatusOK || strings.Count(a.body, "organisation.create") != 2 || !strings.Contains(a.header.Get("Content-Disposition"), "audit-operator-") {
+		t.Errorf("status %d, %v: %s", a.status, a.header, a.body)
+	}
+	for _, wrong := range []string{"0", "999999", "x"} {
+		v.get("/operator/audit/"+wrong).wants(t, http.StatusNotFound)
+	}
 }

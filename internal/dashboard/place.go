@@ -309,7 +309,7 @@ func titleOf(name, email string) string {
 // the operator's area, elsewhere the customers'.
 func (x *exchange) rolesWith(ability actor.Ability) (titles []string) {
 	for _, role := range actor.Roles() {
-		if role.Operator() == x.operator && role.Abilities()[ability] {
+		if x.offersHere(role) && role.Abilities()[ability] {
 			titles = append(titles, role.Title())
 		}
 	}

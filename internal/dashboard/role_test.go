@@ -72,6 +72,9 @@ POST /a/{account}/clients/{client}/secrets/{secret}/revoke   D D F D F F
 
 // forms are what is sent to each address; # stands for the role.
 var forms = map[string][]string{
+	"/operator/staff/invite":   {"email", "by.#@operator.example", "role", "operator_auditor"},
+	"/operator/staff/{person}": {"role", "operator_support"},
+
 	"/operator/organisations/new":                                     {"name", "Organisation of #"},
 	"/operator/organisations/{organisation}/state":                    {"state", "active"},
 	"/operator/organisations/{organisation}/accounts/{account}/state": {"state", "active"},
@@ -228,7 +231,7 @@ func TestNoLinkLeadsNowhere(t *testing.T) {
 		case route.Method != "GET" || strings.Contains(route.Pattern, "{token}") || strings.HasSuffix(route.Pattern, "/events"):
 		case strings.HasSuffix(route.Pattern, "/products/withdraw"): // of a product
 		case ofOperator(route.Pattern):
-			operators = append(operators, s.at(route.Pattern))
+			operators = append(operators, s.atOperator(t, route.Pattern))
 		default:
 			queue = append(queue, s.at(route.Pattern))
 		}

@@ -22,7 +22,7 @@ func (d *dashboard) team(x *exchange) error {
 	if err != nil {
 		return err
 	}
-	t := view.Team{Path: x.here() + "/team", Text: strings.TrimSpace(x.URL.Query().Get("q")), Lone: len(admins(members)) == 1}
+	t := view.Team{Path: x.teamPath(), Text: strings.TrimSpace(x.URL.Query().Get("q")), Lone: len(admins(members)) == 1}
 	if t.Locked, err = x.lockedPeople("people"); err != nil {
 		return err
 	}
@@ -39,7 +39,7 @@ func (d *dashboard) team(x *exchange) error {
 			return err
 		}
 	}
-	return x.show(http.StatusOK, view.TeamPage(x.page("Team"), t))
+	return x.show(http.StatusOK, view.TeamPage(x.page(x.teamTitle()), t))
 }
 
 // pageOfTeam takes the members whom the filter finds, in the order of their
@@ -77,10 +77,11 @@ func (x *exchange) pageOfTeam(t *view.Team, members []registry.Member) []registr
 
 func nameKey(m *registry.Member) string { return strings.ToLower(titleOf(m.Name, m.Email)) }
 
-// admins are those who administrate the whole organisation.
+// admins are those who administrate the whole organisation, or the operator's
+// area.
 func admins(members []registry.Member) (list []registry.Member) {
 	for _, m := range members {
-		if slices.Contains(m.Roles, actor.RoleGrant{Role: actor.OrganisationAdmin}) {
+		if slices.Contains(m.Roles, actor.RoleGrant{Role: actor.OrganisationAdmin}) || slices.Contains(m.Roles, actor.RoleGrant{Role: actor.OperatorAdmin}) {
 			list = append(list, m)
 		}
 	}
@@ -102,8 +103,29 @@ func (x *exchange) memberRow(m *registry.Member, names map[id.Account]string) vi
 }
 
 func (x *exchange) memberPath(person id.Person) string {
+	if x.operator {
+		return x.teamPath() + "/" + string(person)
+	}
 	return "/o/" + string(x.organisation.ID) + "/team/" + string(person)
 }
+
+// teamPath is where the people of the organisation are listed, or the operator's.
+func (x *exchange) teamPath() string {
+	if x.operator {
+		return operatorPath + "/staff"
+	}
+	return x.here() + "/team"
+}
+
+func (x *exchange) teamTitle() string {
+	if x.operator {
+		return "Staff"
+	}
+	return "Team"
+}
+
+// offersHere says whether a role is held in places like this one.
+func (x *exchange) offersHere(role actor.Role) bool { return role.Operator() == x.operator }
 
 func (x *exchange) invitationRows() (rows []view.InvitationRow, err error) {
 	invitations, err := x.d.Registry.Invitations(x.Context(), x.by)

@@ -59,7 +59,7 @@ func (s *Server) newDashboard(products *gateway.Gateway) *dashboard.Dashboard {
 		APIURL: s.config.PublicURL, TokenURL: s.issuer() + "/connect/token", KeySetURL: s.issuer() + "/.well-known/openid-configuration/jwks", AccountParameter: s.config.AccountParameter,
 		Chain: s.chain.State, Now: s.now, Rand: rand.Reader, Log: s.log,
 		Process: dashboard.Process{
-			Version: version(), Keys: s.keys, KeyAge: s.config.Signing.RotateEvery, StaleLimit: s.config.StaleLimit, Age: s.access.Age,
+			Version: version(), Keys: s.keys, StaleLimit: s.config.StaleLimit, Age: s.access.Age,
 			Resting: func() (all []dashboard.Resting) {
 				for _, r := range products.Resting() {
 					all = append(all, dashboard.Resting(r))

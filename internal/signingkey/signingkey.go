@@ -167,6 +167,9 @@ type Info struct {
 	Ends      time.Time // when the last that it signed is dead, at the latest; zero: it may still sign
 }
 
+// RotateEvery is how long a key signs, until another takes its place by itself.
+func (r *Ring) RotateEvery() time.Duration { return r.config.RotateEvery }
+
 // Keys describes the published keys, and those withdrawn within the lifetime of
 // what they signed, ordered by id.
 func (r *Ring) Keys() []Info {
