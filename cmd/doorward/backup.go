@@ -97,7 +97,7 @@ from before. Servers may run meanwhile: they wait.`,
 	i.flags(cmd.PersistentFlags())
 	cmd.Flags().StringVar(&r.from, "from", "", "the backup of a SQLite database")
 	cmd.Flags().BoolVar(&inPlace, "in-place", false, "the database was restored already, with PostgreSQL's tools")
-	cmd.Flags().BoolVar(&r.verify, "verify", false, "check the backup, or without --from the database, and change nothing")
+	cmd.Flags().BoolVar(&r.verify, "verify", false, "check the backup, or without --from the database, and that the key-encryption key opens it; change nothing")
 	cmd.Flags().StringArrayVar(&r.journals, "revocation-journal", nil, "revocation journals of other servers, beside the one in FILE (repeatable)")
 	cmd.MarkFlagsMutuallyExclusive("from", "in-place")
 	cmd.MarkFlagsMutuallyExclusive("verify", "in-place")
@@ -115,11 +115,15 @@ type restoration struct {
 
 func (r *restoration) run(cmd *cobra.Command, config server.Config) (summary backup.Summary, err error) {
 	ctx := cmd.Context()
-	switch {
-	case r.from != "" && r.verify:
-		return backup.Check(ctx, r.from)
-	case r.from != "":
-		if summary, err = backup.Place(ctx, r.from, config.Database); err != nil {
+	if r.from != "" {
+		kek, err := config.KeyEncryptionKey.Open()
+		if err != nil {
+			return summary, err
+		}
+		if r.verify {
+			return backup.Check(ctx, r.from, kek)
+		}
+		if summary, err = backup.Place(ctx, r.from, config.Database, kek); err != nil {
 			return summary, err
 		}
 	}

@@ -15,6 +15,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"time"
 
 	"github.com/doorward/doorward/internal/journal"
@@ -38,7 +39,7 @@ func Make(ctx context.Context, db *sqldb.DB, path string) (s Summary, err error)
 	if err != nil {
 		return s, err
 	}
-	return Check(ctx, path)
+	return checked(ctx, path, filepath.Dir(path), nil, keep)
 }
 
 // Summary is what a good database holds.

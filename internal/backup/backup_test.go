@@ -14,12 +14,22 @@ import (
 	"github.com/doorward/doorward/internal/backup"
 	"github.com/doorward/doorward/internal/fault"
 	"github.com/doorward/doorward/internal/journal"
+	"github.com/doorward/doorward/internal/secret"
 	"github.com/doorward/doorward/internal/sqldb"
 	"github.com/doorward/doorward/internal/sqldb/sqldbtest"
 )
 
 func configOf(db *sqldb.DB) backup.Config {
 	return backup.Config{DB: db, Now: time.Now, Rand: rand.Reader}
+}
+
+func keyOf(t *testing.T) *secret.KeyEncryptionKey {
+	t.Helper()
+	key, err := secret.NewKeyEncryptionKey(make([]byte, secret.KeySize))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
 }
 
 // used returns a database that a server has taken in and worked on, and its path.
@@ -99,7 +109,8 @@ func TestPlaceReplacesNothingAndLeavesNothingBehind(t *testing.T) {
 	if _, err := backup.Make(t.Context(), db, file); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := backup.Place(t.Context(), file, "sqlite:"+path); fault.KindOf(err) != fault.Conflict {
+	kek := keyOf(t)
+	if _, err := backup.Place(t.Context(), file, "sqlite:"+path, kek); fault.KindOf(err) != fault.Conflict {
 		t.Errorf("a restore over a database = %v, want a conflict", err)
 	}
 	folder := t.TempDir()
@@ -108,14 +119,14 @@ func TestPlaceReplacesNothingAndLeavesNothingBehind(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := backup.Place(t.Context(), file, "sqlite:"+target); fault.KindOf(err) != fault.Conflict {
+	if _, err := backup.Place(t.Context(), file, "sqlite:"+target, kek); fault.KindOf(err) != fault.Conflict {
 		t.Errorf("a restore under a running server = %v, want a conflict", err)
 	}
 	unlock()
-	if _, err := backup.Place(t.Context(), file, "postgres://localhost/x"); fault.KindOf(err) != fault.Invalid {
+	if _, err := backup.Place(t.Context(), file, "postgres://localhost/x", kek); fault.KindOf(err) != fault.Invalid {
 		t.Errorf("a file for PostgreSQL = %v, want invalid", err)
 	}
-	if _, err := backup.Place(t.Context(), file, "sqlite:"+target); err != nil {
+	if _, err := backup.Place(t.Context(), file, "sqlite:"+target, kek); err != nil {
 		t.Errorf("twin: %v", err)
 	}
 	var names []string
@@ -182,7 +193,7 @@ func TestABackupThatWasDamagedOrAlteredIsRefused(t *testing.T) {
 				t.Fatal(err)
 			}
 			c.damage(t, file)
-			_, err := backup.Check(t.Context(), file)
+			_, err := backup.Check(t.Context(), file, keyOf(t))
 			switch {
 			case name == "twin" && err != nil:
 				t.Error(err)

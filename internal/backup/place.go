@@ -9,15 +9,19 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/doorward/doorward/internal/fault"
+	"github.com/doorward/doorward/internal/secret"
+	"github.com/doorward/doorward/internal/signingkey"
 	"github.com/doorward/doorward/internal/sqldb"
 )
 
 // Place puts a copy by [Make] where the SQLite database is to be, after it was
-// verified and brought to this binary's schema. There must be none: what is
-// there is moved away first, together with the files beside it.
-func Place(ctx context.Context, from, databaseURL string) (s Summary, err error) {
+// verified and brought to this binary's schema, and the key-encryption key has
+// opened its keys. There must be none: what is there is moved away first,
+// together with the files beside it.
+func Place(ctx context.Context, from, databaseURL string, kek *secret.KeyEncryptionKey) (s Summary, err error) {
 	path, ok := strings.CutPrefix(databaseURL, "sqlite:")
 	if !ok {
 		return s, fault.Errorf(fault.Invalid, "restore a PostgreSQL database with PostgreSQL's own tools, and then run this without --from: docs/operating.md shows how")
@@ -35,17 +39,20 @@ func Place(ctx context.Context, from, databaseURL string) (s Summary, err error)
 			return s, fault.Errorf(fault.Conflict, "%s is there already: move %s*, the old database, away first", part, path)
 		}
 	}
-	return checked(ctx, from, filepath.Dir(path), func(good string) error { return os.Link(good, path) })
+	return checked(ctx, from, filepath.Dir(path), kek, func(good string) error { return os.Link(good, path) })
 }
 
-// Check verifies a copy by [Make] and leaves it as it is.
-func Check(ctx context.Context, from string) (Summary, error) {
-	return checked(ctx, from, filepath.Dir(from), func(string) error { return nil })
+// Check verifies a copy by [Make], opens its keys with the key-encryption key,
+// and leaves it as it is.
+func Check(ctx context.Context, from string, kek *secret.KeyEncryptionKey) (Summary, error) {
+	return checked(ctx, from, filepath.Dir(from), kek, keep)
 }
+
+func keep(string) error { return nil }
 
 // checked verifies a copy of a copy in a folder, and hands that over. Opening a
-// database changes it.
-func checked(ctx context.Context, from, folder string, use func(good string) error) (s Summary, err error) {
+// database changes it. Without a key-encryption key its keys stay shut.
+func checked(ctx context.Context, from, folder string, kek *secret.KeyEncryptionKey, use func(good string) error) (s Summary, err error) {
 	private, err := os.MkdirTemp(folder, ".doorward-restore-")
 	if err != nil {
 		return s, fmt.Errorf("check the backup: %w", err)
@@ -59,7 +66,11 @@ func checked(ctx context.Context, from, folder string, use func(good string) err
 	if err != nil {
 		return s, fmt.Errorf("open the backup: %w", err)
 	}
-	if s, err = verified(ctx, db); err != nil {
+	s, err = verified(ctx, db)
+	if err == nil && kek != nil {
+		_, err = signingkey.Look(ctx, db, kek, time.Now)
+	}
+	if err != nil {
 		return s, errors.Join(err, db.Close())
 	}
 	if err := db.Close(); err != nil { // the last to close takes the journal in

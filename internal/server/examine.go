@@ -20,7 +20,6 @@ import (
 	"github.com/doorward/doorward/internal/id"
 	"github.com/doorward/doorward/internal/journal"
 	"github.com/doorward/doorward/internal/registry"
-	"github.com/doorward/doorward/internal/secret"
 	"github.com/doorward/doorward/internal/signingkey"
 	"github.com/doorward/doorward/internal/sqldb"
 	"github.com/doorward/doorward/internal/throttle"
@@ -147,12 +146,7 @@ func (e *examiner) keys(ctx context.Context) {
 		e.bad(check, err.Error(), "give the one that the installation was last started with")
 		return
 	}
-	sealer := secret.NewEmptySealer()
-	if err := signingkey.ReloadSealer(ctx, e.db, kek, sealer); err != nil {
-		e.bad(check, err.Error(), "nothing can be signed until it is put right")
-		return
-	}
-	found, err := signingkey.Look(ctx, signingkey.Config{DB: e.db, Sealer: sealer, Now: e.now})
+	found, err := signingkey.Look(ctx, e.db, kek, e.now)
 	switch {
 	case err != nil:
 		e.bad(check, err.Error(), "nothing can be signed until it is put right")

@@ -20,10 +20,20 @@ import (
 	"github.com/doorward/doorward/internal/backup"
 	"github.com/doorward/doorward/internal/fault"
 	"github.com/doorward/doorward/internal/registry"
+	"github.com/doorward/doorward/internal/secret"
 	"github.com/doorward/doorward/internal/server"
 	"github.com/doorward/doorward/internal/servertest"
 	"github.com/doorward/doorward/internal/sqldb/sqldbtest"
 )
+
+func keyOf(t *testing.T, p *servertest.Platform) *secret.KeyEncryptionKey {
+	t.Helper()
+	key, err := p.Config.KeyEncryptionKey.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
 
 // restored makes a backup of the platform's database and restores it elsewhere,
 // each as docs/operating.md says.
@@ -36,7 +46,7 @@ func restored(t *testing.T, p *servertest.Platform) (databaseURL string) {
 		}
 		checkBackup(t, p, file)
 		databaseURL = sqldbtest.URL(t, "sqlite")
-		if _, err := backup.Place(t.Context(), file, databaseURL); err != nil {
+		if _, err := backup.Place(t.Context(), file, databaseURL, keyOf(t, p)); err != nil {
 			t.Fatal(err)
 		}
 		return databaseURL

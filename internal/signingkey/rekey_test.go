@@ -105,9 +105,7 @@ func (s *sealed) opens(t *testing.T, seed byte) bool {
 	if !bytes.Equal(u.TagKey, s.tagKey) {
 		t.Error("the tag key is another one")
 	}
-	config := configOf(t, s.db, newClock())
-	config.Sealer = u.Sealer
-	if found, err := signingkey.Look(t.Context(), config); err != nil || len(found) != 6 {
+	if found, err := signingkey.Look(t.Context(), s.db, kek(t, seed), time.Now); err != nil || len(found) != 6 {
 		t.Errorf("%d signing keys open: %v", len(found), err)
 	}
 	for _, c := range []struct{ prefix, query string }{

@@ -97,21 +97,24 @@ func Open(ctx context.Context, config Config) (*Ring, error) {
 }
 
 // Look returns the keys of an installation after it has opened those that are
-// published, and makes none; no keys of one that no server has used yet. DB,
-// Sealer and Now are needed. Like Open and Unlock, it refuses another
-// key-encryption key.
-func Look(ctx context.Context, config Config) ([]Info, error) {
+// published, and makes none; no keys of one that no server has used yet. Like
+// Open and Unlock, it refuses another key-encryption key.
+func Look(ctx context.Context, db *sqldb.DB, kek *secret.KeyEncryptionKey, now func() time.Time) ([]Info, error) {
+	sealer := secret.NewEmptySealer()
+	if err := ReloadSealer(ctx, db, kek, sealer); err != nil {
+		return nil, err
+	}
 	var l lock
-	r := &Ring{config: config}
+	r := &Ring{config: Config{DB: db, Sealer: sealer, Now: now}}
 	r.snapshot.Store(&snapshot{})
-	err := config.DB.View(ctx, func(tx *sqldb.Tx) error {
+	err := db.View(ctx, func(tx *sqldb.Tx) error {
 		if err := l.load(ctx, tx); err != nil || l.unbound() {
 			return err
 		}
-		if _, err := l.open(config.Sealer); err != nil {
+		if _, err := l.open(sealer); err != nil {
 			return err
 		}
-		keys, err := r.load(ctx, tx, config.Now())
+		keys, err := r.load(ctx, tx, now())
 		if err != nil {
 			return err
 		}
