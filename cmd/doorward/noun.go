@@ -215,7 +215,7 @@ var nouns = []noun{
 		verbs: []verb{
 			{name: "list", operation: "listAuditRecords", example: "doorward audit list --limit 20\n  doorward audit list --filter action=secret --filter from=7d -o json"},
 		},
-		local: []func() *cobra.Command{newAuditVerify},
+		local: []func() *cobra.Command{newAuditVerify, newAuditCheckpoint},
 	},
 }
 

@@ -11,11 +11,13 @@ package journal
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -101,8 +103,9 @@ func (e *ChainError) Error() string {
 }
 
 // Verify reads the whole chain and returns its length, or a *ChainError that
-// names the first bad position.
-func Verify(ctx context.Context, db *sqldb.DB) (length int64, err error) {
+// names the first bad position. The checkpoints, whose signatures the caller has
+// verified, must be of records that are in it.
+func Verify(ctx context.Context, db *sqldb.DB, checkpoints ...Checkpoint) (length int64, err error) {
 	err = db.ViewAll(ctx, func(tx *sqldb.Tx) error {
 		var head []byte
 		if err := tx.QueryRow(ctx, `SELECT audit_count, audit_head FROM revision WHERE id = 1`).Scan(&length, &head); err != nil {
@@ -113,27 +116,56 @@ func Verify(ctx context.Context, db *sqldb.DB) (length int64, err error) {
 			return err
 		}
 		defer rows.Close()
-		var link []byte
-		var last int64
+		at := walk{due: slices.SortedFunc(slices.Values(checkpoints), func(a, b Checkpoint) int { return cmp.Compare(a.Sequence, b.Sequence) })}
 		for rows.Next() {
 			var r record
 			if err := rows.Scan(&r.seq, &r.at, &r.organisation, &r.action, &r.subject, &r.actor, &r.requestID, &r.address, &r.content, &r.salt, &r.contentDigest, &r.storedDigest, &r.stored); err != nil {
 				return err
 			}
-			if link, err = r.follows(last, link); err != nil {
+			if err := at.step(&r); err != nil {
 				return err
 			}
-			last = r.seq
 		}
 		if err := rows.Err(); err != nil {
 			return err
 		}
-		if last != length || !bytes.Equal(link, head) {
-			return &ChainError{last + 1, fmt.Sprintf("the log ends at %d and should end at %d", last, length)}
-		}
-		return nil
+		return at.end(length, head)
 	})
 	return length, err
+}
+
+// walk is how far a verification came.
+type walk struct {
+	seq    int64
+	link   []byte
+	sealed int64        // the newest record that a checkpoint speaks for
+	due    []Checkpoint // the others, in order
+}
+
+func (w *walk) step(r *record) (err error) {
+	if w.link, err = r.follows(w.seq, w.link); err != nil {
+		return err
+	}
+	w.seq = r.seq
+	for len(w.due) > 0 && w.due[0].Sequence <= w.seq {
+		if made := w.due[0]; made.Sequence == w.seq && !bytes.Equal(made.Link, w.link) {
+			return &ChainError{w.sealed + 1, fmt.Sprintf("or at a later one, up to %d: that is not the log of which a checkpoint was made on %s", w.seq, made.At.Format(time.RFC3339))}
+		}
+		w.sealed, w.due = w.due[0].Sequence, w.due[1:]
+	}
+	return nil
+}
+
+// end compares where the chain ends with where it should.
+func (w *walk) end(length int64, head []byte) error {
+	switch {
+	case w.seq != length || !bytes.Equal(w.link, head):
+		return &ChainError{w.seq + 1, fmt.Sprintf("the log ends at %d and should end at %d", w.seq, length)}
+	case len(w.due) > 0:
+		last := w.due[len(w.due)-1]
+		return &ChainError{w.seq + 1, fmt.Sprintf("the log ends at %d, and a checkpoint was made at %d on %s", w.seq, last.Sequence, last.At.Format(time.RFC3339))}
+	}
+	return nil
 }
 
 // Broken returns the position named by an error of [Verify], if it is one of

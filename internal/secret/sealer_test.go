@@ -96,7 +96,7 @@ func TestSealerRefusesWhatItCannotProtect(t *testing.T) {
 }
 
 func TestSealedColumnsAreNamedByTableAndColumn(t *testing.T) {
-	want := []string{"installation.secret_tag_key", "installation.kek_check", "signing_key.private_key", "webhook.secret", "webhook.previous_secret", "mail.body", "factor.seed", "factor.pending"}
+	want := []string{"installation.secret_tag_key", "installation.kek_check", "signing_key.private_key", "webhook.secret", "webhook.previous_secret", "mail.body", "factor.seed", "factor.pending", "audit_key.private_key"}
 	if got := secret.SealedColumns(); !slices.Equal(got, want) {
 		t.Errorf("SealedColumns = %q, want %q", got, want)
 	}

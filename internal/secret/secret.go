@@ -27,5 +27,6 @@ func SealedColumns() []string {
 		"mail.body",
 		"factor.seed",
 		"factor.pending",
+		"audit_key.private_key",
 	}
 }

@@ -91,7 +91,7 @@ func (s *Server) Serve(ctx context.Context, l Listeners) error {
 	}
 	jobs, stopJobs := context.WithCancel(context.WithoutCancel(ctx))
 	var running sync.WaitGroup
-	for _, job := range []func(context.Context){s.keepLease, s.keys.Run, s.usage.Run, s.webhooks.Run, s.mail.Run, s.people.Run, s.chain.Run, s.forgetFailures, s.upkeep} {
+	for _, job := range []func(context.Context){s.keepLease, s.keys.Run, s.usage.Run, s.webhooks.Run, s.mail.Run, s.people.Run, s.chain.Run, s.checkpoints.Run, s.forgetFailures, s.upkeep} {
 		running.Go(func() { job(jobs) })
 	}
 	outdated := make(chan error, 1)

@@ -48,22 +48,23 @@ type Server struct {
 	log    *slog.Logger
 	now    func() time.Time
 
-	db       *sqldb.DB
-	registry *registry.Registry
-	people   *signin.People
-	chain    *journal.Verifier
-	mail     *mail.Outbox
-	redis    *redis.Client      // nil: there is none
-	failures *throttle.Database // nil: they are not counted there
-	together *throttle.Together // nil: this server is alone
-	mint     *secret.Mint
-	kek      *secret.KeyEncryptionKey
-	sealer   *secret.Sealer
-	wrapping int64 // of its sealing keys
-	keys     *signingkey.Ring
-	access   *access.Access
-	usage    *usage.Usage
-	webhooks *webhook.Dispatcher
+	db          *sqldb.DB
+	registry    *registry.Registry
+	people      *signin.People
+	chain       *journal.Verifier
+	checkpoints *journal.Checkpoints
+	mail        *mail.Outbox
+	redis       *redis.Client      // nil: there is none
+	failures    *throttle.Database // nil: they are not counted there
+	together    *throttle.Together // nil: this server is alone
+	mint        *secret.Mint
+	kek         *secret.KeyEncryptionKey
+	sealer      *secret.Sealer
+	wrapping    int64 // of its sealing keys
+	keys        *signingkey.Ring
+	access      *access.Access
+	usage       *usage.Usage
+	webhooks    *webhook.Dispatcher
 
 	managementAPI *api.API
 
@@ -120,6 +121,9 @@ func (s *Server) Database() *sqldb.DB { return s.db }
 
 // SigningKeys are the keys of tokens, for rotation and withdrawal in process.
 func (s *Server) SigningKeys() *signingkey.Ring { return s.keys }
+
+// Checkpoints are made of the audit log.
+func (s *Server) Checkpoints() *journal.Checkpoints { return s.checkpoints }
 
 // Usage is where last uses and the attempts of watched clients are read.
 func (s *Server) Usage() *usage.Usage { return s.usage }
@@ -210,7 +214,8 @@ func (s *Server) openRegistry(ctx context.Context) (err error) {
 		DB: s.db, Registry: s.registry, Mail: s.mail, Sealer: s.sealer, Issuer: hostOf(s.config.DashboardURL), Now: s.now, Rand: rand.Reader, Log: s.log,
 		ByInvitation: s.config.SignUp == SignUpByInvitation, Together: s.together,
 	})
-	s.chain = &journal.Verifier{DB: s.db, Now: s.now, Log: s.log}
+	s.checkpoints = &journal.Checkpoints{DB: s.db, Sealer: s.sealer, Now: s.now, Rand: rand.Reader, Log: s.log}
+	s.chain = &journal.Verifier{DB: s.db, Now: s.now, Log: s.log, Checkpoints: s.checkpoints}
 	return nil
 }
 

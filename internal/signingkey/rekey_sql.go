@@ -83,4 +83,10 @@ var sealedColumns = []sealedColumn{
 		writes(`UPDATE factor SET pending = $1 WHERE person_id = $2 AND pending = $3`),
 		reads(`SELECT 1 FROM factor WHERE length(pending) > 0 AND substr(pending, 1, 5) <> $1 LIMIT 1`),
 	},
+	{
+		"audit_key.private_key", "audit_key.private_key/",
+		reads(`SELECT CAST(id AS TEXT), private_key FROM audit_key WHERE length(private_key) > 0 AND substr(private_key, 1, 5) <> $1 AND CAST(id AS TEXT) > $2 ORDER BY CAST(id AS TEXT) LIMIT $3`),
+		writes(`UPDATE audit_key SET private_key = $1 WHERE CAST(id AS TEXT) = $2 AND private_key = $3`),
+		reads(`SELECT 1 FROM audit_key WHERE length(private_key) > 0 AND substr(private_key, 1, 5) <> $1 LIMIT 1`),
+	},
 }
