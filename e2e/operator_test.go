@@ -16,7 +16,28 @@ func (p *product) operatorFixtures(t *testing.T) map[string][]fixture {
 	v.do("POST", "/operator/staff/invite", "email=katherine.johnson@example.com&role=operator_support")
 	staff := "/operator/staff/" + v.find("/operator/staff", regexp.MustCompile(`/staff/(p-\w+)"`))
 	record := v.find("/operator/audit", regexp.MustCompile(`/audit/(\d+)"`))
+	v.do("POST", "/operator/clients/new", "name=provisioning&product=management&template=read")
+	clients := "/operator/clients"
+	client := clients + "/" + v.find(clients, regexp.MustCompile(`/clients/(op-[a-z0-9-]+)"`))
+	v.do("POST", client+"/secrets/new", "name=ci")
+	secret := client + "/secrets/" + v.find(client+"/secrets", regexp.MustCompile(`/secrets/([a-z0-9]+)/rotate"`))
 	return map[string][]fixture{
+		"/operator/clients": {
+			{path: clients, status: 200, heading: "Clients", primary: "Create client", who: grace},
+			{path: clients + "?q=nothing", status: 200, heading: "Clients", primary: "Create client", who: grace},
+		},
+		"/operator/clients/new":                               {{path: clients + "/new", status: 200, heading: "Create client", primary: "Create client", who: grace}},
+		"/operator/clients/{client}":                          {{path: client, status: 200, heading: "provisioning", who: grace}},
+		"/operator/clients/{client}/disable":                  {{path: client + "/disable", status: 200, heading: "Disable client provisioning", primary: "Disable client", who: grace}},
+		"/operator/clients/{client}/delete":                   {{path: client + "/delete", status: 200, heading: "Delete client provisioning", primary: "Delete client", who: grace}},
+		"/operator/clients/{client}/permissions":              {{path: client + "/permissions", status: 200, heading: "provisioning", title: "Permissions", primary: "Review changes", who: grace}},
+		"/operator/clients/{client}/permissions/review":       {{path: client + "/permissions/review?add=echo.call", status: 200, heading: "Review changes", primary: "Apply changes", who: grace}},
+		"/operator/clients/{client}/settings":                 {{path: client + "/settings", status: 200, heading: "provisioning", title: "Settings", primary: "Save settings", who: grace}},
+		"/operator/clients/{client}/secrets":                  {{path: client + "/secrets", status: 200, heading: "provisioning", title: "Secrets", primary: "Add secret", who: grace}},
+		"/operator/clients/{client}/secrets/new":              {{path: client + "/secrets/new", status: 200, heading: "Add secret", primary: "Add secret", who: grace}},
+		"/operator/clients/{client}/secrets/{secret}/rotate":  {{path: secret + "/rotate", status: 200, heading: "Rotate secret ci", primary: "Rotate secret", who: grace}},
+		"/operator/clients/{client}/secrets/{secret}/disable": {{path: secret + "/disable", status: 200, heading: "Disable secret ci", primary: "Disable secret", who: grace}},
+		"/operator/clients/{client}/secrets/{secret}/revoke":  {{path: secret + "/revoke", status: 200, heading: "Revoke secret ci", primary: "Revoke secret", who: grace}},
 		"/operator/audit": {
 			{path: "/operator/audit", status: 200, heading: "Audit log", primary: "Export CSV", who: grace},
 			{path: "/operator/audit?action=key&actor=nobody", status: 200, heading: "Audit log", who: grace},

@@ -39,7 +39,7 @@ func (x *exchange) enterClient(key id.Client) (err error) {
 	}
 	return &failure{
 		status: http.StatusNotFound, title: errNoPage.title,
-		text: "There is no client " + string(key) + " in this account. An id like that " + words + ": is it in another one?",
+		text: "There is no client " + string(key) + " here. An id like that " + words + ": is it in another place?",
 		ways: []view.Link{{Label: "Go to clients", Path: x.here() + "/clients"}},
 	}
 }
@@ -102,6 +102,10 @@ func (d *dashboard) overview(x *exchange) error {
 	}
 	if use.Call.From.IsValid() {
 		page.CalledFrom = use.Call.From.String()
+	}
+	if x.operator {
+		page.APIURL = ""
+		return x.show(http.StatusOK, view.ClientOverviewPage(p, page))
 	}
 	if page.QuickStart, err = x.quickStart(); err != nil {
 		return err
@@ -317,7 +321,7 @@ func (x *exchange) showDelete(errs []view.FieldError) error {
 
 // typed is what has to be typed before something final happens in production.
 func (x *exchange) typed() string {
-	if x.account.ID.Environment() == id.Production {
+	if x.environment() == id.Production {
 		return x.client.Name
 	}
 	return ""

@@ -108,9 +108,13 @@ func without(query url.Values, names ...string) string {
 	return "?" + left.Encode()
 }
 
-// products are those that the account may use, by name.
+// products are those that the account may use, or for clients of the operator
+// all, by name.
 func (x *exchange) products() (all []registry.OfferedProduct, err error) {
-	filter := registry.ProductFilter{Available: x.account.ID.Environment()}
+	filter := registry.ProductFilter{Available: x.environment()}
+	if x.operator {
+		filter.Available = ""
+	}
 	for page := (registry.Page{Limit: registry.MaxPageSize}); ; {
 		list, err := x.d.Registry.Products(x.Context(), x.by, filter, page)
 		if err != nil {

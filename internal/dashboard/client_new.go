@@ -26,7 +26,11 @@ const (
 const firstSecret = "first"
 
 func (d *dashboard) newClient(x *exchange) error {
-	return x.showNewClient(http.StatusOK, view.NewClientForm{Template: readTemplate, Product: x.URL.Query().Get("product")})
+	form := view.NewClientForm{Template: readTemplate, Product: x.URL.Query().Get("product")}
+	if x.operator && form.Product == "" {
+		form.Product = registry.ManagementKey
+	}
+	return x.showNewClient(http.StatusOK, form)
 }
 
 func (x *exchange) showNewClient(status int, form view.NewClientForm) (err error) {
@@ -56,7 +60,7 @@ func (x *exchange) showNewClient(status int, form view.NewClientForm) (err error
 // givesSecret says whether a new client comes with a secret: in production
 // adding one is a deliberate act of its own.
 func (x *exchange) givesSecret() bool {
-	return x.account.ID.Environment() == id.Sandbox && x.by.May(actor.SecretWrite, x.account.ID)
+	return x.environment() == id.Sandbox && x.by.May(actor.SecretWrite, x.account.ID)
 }
 
 // createClient makes a client with its permissions and, in a sandbox, a secret,

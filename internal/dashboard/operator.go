@@ -25,6 +25,7 @@ const operatorPath = "/operator"
 var operatorNav = []navEntry{
 	{"Home", "", "house", "h"},
 	{"Organisations", "/organisations", "building-2", "o"},
+	{"API clients", "/clients", "boxes", "c"},
 	{"Staff", "/staff", "users", "t"},
 	{"Signing keys", "/keys", "key-round", "k"},
 	{"Audit log", "/audit", "scroll-text", "a"},
@@ -33,7 +34,7 @@ var operatorNav = []navEntry{
 // operatorRoutes are those of the operator's area. They are not there for people
 // without a role of the operator's.
 func (d *dashboard) operatorRoutes() []route {
-	return slices.Concat(d.organisationRoutes(), []route{
+	return slices.Concat(d.organisationRoutes(), d.operatorClientRoutes(), []route{
 		{method: "GET", pattern: "/operator", handle: d.operatorHome, needs: actor.NodeRead},
 		{method: "GET", pattern: "/operator/audit", handle: d.audit, needs: actor.AuditRead},
 		{method: "GET", pattern: "/operator/audit/export", handle: d.exportAudit, needs: actor.AuditRead},
@@ -56,6 +57,19 @@ func (d *dashboard) operatorRoutes() []route {
 		{method: "GET", pattern: "/operator/mail/{mail}", handle: d.mail, needs: actor.MemberWrite},
 		{method: "POST", pattern: "/operator/mail/{mail}", handle: d.readMail, needs: actor.MemberWrite},
 	})
+}
+
+// operatorClientRoutes are the pages of API clients, for those of the operator:
+// the same but for those that show calls of an account.
+func (d *dashboard) operatorClientRoutes() (list []route) {
+	for _, r := range d.clientRoutes() {
+		rest, ok := strings.CutPrefix(r.pattern, "/a/{account}/clients")
+		if ok && !strings.HasSuffix(rest, "/postman") && !strings.Contains(rest, "/live") {
+			r.pattern = operatorPath + "/clients" + rest
+			list = append(list, r)
+		}
+	}
+	return list
 }
 
 // operator says whether the route is of the operator's area.

@@ -23,6 +23,29 @@ GET  /operator             - - -
 GET  /operator/mail        - F F
 GET  /operator/mail/{mail} P F F
 POST /operator/mail/{mail} D F F
+GET  /operator/clients                                                 P - -
+GET  /operator/clients/new                                             P - -
+POST /operator/clients/new                                             D F F
+GET  /operator/clients/{client}                                        - - -
+POST /operator/clients/{client}/state                                  D D F
+GET  /operator/clients/{client}/disable                                P P -
+GET  /operator/clients/{client}/delete                                 P - -
+POST /operator/clients/{client}/delete                                 D F F
+GET  /operator/clients/{client}/secrets                                P - -
+GET  /operator/clients/{client}/secrets/new                            P - -
+POST /operator/clients/{client}/secrets/new                            D F F
+GET  /operator/clients/{client}/permissions                            P P P
+POST /operator/clients/{client}/permissions                            D F F
+GET  /operator/clients/{client}/permissions/review                     - - -
+GET  /operator/clients/{client}/settings                               P - -
+POST /operator/clients/{client}/settings                               D F F
+POST /operator/clients/{client}/env                                    D F F
+GET  /operator/clients/{client}/secrets/{secret}/rotate                P - -
+POST /operator/clients/{client}/secrets/{secret}/rotate                D F F
+POST /operator/clients/{client}/secrets/{secret}/state                 D D F
+GET  /operator/clients/{client}/secrets/{secret}/disable               P P -
+GET  /operator/clients/{client}/secrets/{secret}/revoke                P - -
+POST /operator/clients/{client}/secrets/{secret}/revoke                D F F
 GET  /operator/audit                                                   P F P
 GET  /operator/audit/export                                            - F -
 GET  /operator/audit/{record}                                          - F -
@@ -67,7 +90,6 @@ func TestPRIV01_eachPageOfTheOperatorForEachRole(t *testing.T) {
 		rows[fields[0]+" "+fields[1]] = fields[2:]
 	}
 	must(t, s.registry.Apply(t.Context(), s.system, registry.GrantProduct{Product: "auth", Environment: id.Sandbox}))
-	at := func(pattern string) string { return s.atOperator(t, pattern) }
 	var browsers []*visitor
 	for _, role := range operatorRoles {
 		browsers = append(browsers, s.as(t, emailOf(role)).proven())
@@ -84,18 +106,18 @@ func TestPRIV01_eachPageOfTheOperatorForEachRole(t *testing.T) {
 				t.Fatal("the table has no full row for this address")
 			}
 			for i, role := range operatorRoles {
-				a := browsers[i].ask(route, at, string(role))
+				a := browsers[i].ask(route, s.freshOperator(t, route.Pattern), string(role))
 				if got := found(route.Method, a); got != row[i] {
 					t.Errorf("%s finds %s (status %d, %q), want %s: %s", role.Title(), got, a.status, a.primary(), row[i], a.text())
 				}
 			}
-			if a := password.ask(route, at, "password"); a.status != http.StatusForbidden || !strings.Contains(a.text(), "second factor") {
+			if a := password.ask(route, s.freshOperator(t, route.Pattern), "password"); a.status != http.StatusForbidden || !strings.Contains(a.text(), "second factor") {
 				t.Errorf("with a password alone: status %d: %s", a.status, a.text())
 			}
-			if a := nobody.ask(route, at, "nobody"); a.status != http.StatusUnauthorized || a.heading() != "Sign in" {
+			if a := nobody.ask(route, s.freshOperator(t, route.Pattern), "nobody"); a.status != http.StatusUnauthorized || a.heading() != "Sign in" {
 				t.Errorf("nobody gets status %d", a.status)
 			}
-			theirs, none := customer.ask(route, at, "customer"), customer.get("/no/such/page")
+			theirs, none := customer.ask(route, s.freshOperator(t, route.Pattern), "customer"), customer.get("/no/such/page")
 			if theirs.status != http.StatusNotFound || theirs.text() != none.text() || strings.Contains(theirs.body, `href="/operator`) {
 				t.Errorf("a customer gets status %d, %q; for no page %d, %q", theirs.status, theirs.text(), none.status, none.text())
 			}
@@ -106,22 +128,29 @@ func TestPRIV01_eachPageOfTheOperatorForEachRole(t *testing.T) {
 	}
 }
 
-// atOperator fills a person and an invitation of the operator's own into a
-// pattern, who are there for this once.
-func (s *site) atOperator(t testing.TB, pattern string) string {
+// freshOperator fills in a person, an invitation and a client of the operator's
+// own, so that what one did to them is nothing to the next.
+func (s *site) freshOperator(t testing.TB, pattern string) func(string) string {
 	t.Helper()
 	system := actor.NewSystem("test")
-	if strings.Contains(pattern, "{person}") {
+	var with []string
+	switch {
+	case strings.Contains(pattern, "{person}"):
 		email := s.random() + "@operator.example"
 		s.addPerson(t, system, email, "Somebody", actor.RoleGrant{Role: actor.OperatorAuditor})
-		pattern = strings.ReplaceAll(pattern, "{person}", string(s.personOf(t, email)))
-	}
-	if strings.Contains(pattern, "{invitation}") {
+		with = []string{"{person}", string(s.personOf(t, email))}
+	case strings.Contains(pattern, "{invitation}"):
 		key, err := s.registry.Invite(t.Context(), system, s.random()+"@operator.example", "", []actor.RoleGrant{{Role: actor.OperatorAuditor}})
 		must(t, err)
-		pattern = strings.ReplaceAll(pattern, "{invitation}", string(key))
+		with = []string{"{invitation}", string(key)}
+	case strings.Contains(pattern, "{client}"):
+		name := "client " + s.random()
+		key, first, value, err := s.registry.SetUpClient(t.Context(), system, registry.Setup{NewClient: registry.NewClient{Name: name}, Secret: "ci"})
+		must(t, err)
+		with = []string{"{client}", string(key), "{secret}", string(first), "{value}", value.Reveal(), "{name}", name}
 	}
-	return strings.ReplaceAll(s.at(pattern), "/products/withdraw", "/products/withdraw?product=auth&environment=sandbox")
+	with = append(with, "/products/withdraw", "/products/withdraw?product=auth&environment=sandbox")
+	return func(pattern string) string { return s.at(strings.NewReplacer(with...).Replace(pattern)) }
 }
 
 func TestTheOperatorsAreaHasItsStripAndItsOwnNavigation(t *testing.T) {
@@ -322,4 +351,29 @@ func TestTheOperatorReadsTheAuditLogOfAll(t *testing.T) {
 	for _, wrong := range []string{"0", "999999", "x"} {
 		v.get("/operator/audit/"+wrong).wants(t, http.StatusNotFound)
 	}
+}
+
+func TestAClientOfTheOperatorIsMadeAndShowsItsSecretOnce(t *testing.T) {
+	s := newOperatorSite(t)
+	v := s.as(t, emailOf(actor.OperatorAdmin)).proven()
+	v.get("/operator/clients").wants(t, http.StatusOK, "No clients yet")
+	a := v.post("/operator/clients/new", "name", "provisioning", "product", "echo", "template", "all", "once", "abc")
+	path := a.header.Get("Location")
+	v.follow(a).wants(t, http.StatusOK, "Client provisioning is created", "Sign in on the command line", "doorward login --url MANAGEMENT_URL --client-id op-")
+	if again := v.post("/operator/clients/new", "name", "provisioning", "product", "echo", "template", "all", "once", "abc"); again.header.Get("Location") != path {
+		t.Errorf("sent twice, the form makes %s and %s", path, again.header.Get("Location"))
+	}
+	v.get(path+"/permissions").wants(t, http.StatusOK, "1 of 1 held")
+	reveal := v.send("POST", path+"/secrets/new", "name=first&once=def", "Content-Type", "application/x-www-form-urlencoded", "Origin", base, "Accept-Encoding", "gzip")
+	reveal.wants(t, http.StatusOK, "This is the only time", "dw_o_", "doorward login")
+	if reveal.header.Get("Cache-Control") != "no-store" || reveal.header.Get("Content-Encoding") != "" || strings.Contains(reveal.text(), "curl") {
+		t.Errorf("%v: %s", reveal.header, reveal.text())
+	}
+	v.follow(v.post(path+"/secrets/new", "name", "first", "once", "def")).wants(t, http.StatusOK, "shown once")
+	v.follow(v.post(path+"/state", "state", "disabled")).wants(t, http.StatusOK, "is disabled", "Undo")
+	v.post(path+"/delete", "name", "something else").wants(t, http.StatusUnprocessableEntity, "Type the name")
+	v.get("/operator/clients/"+string(s.client)).wants(t, http.StatusNotFound, "belongs to a sandbox account")
+	s.clock.add(20 * time.Minute)
+	v.post(path+"/secrets/new", "name", "later").wants(t, http.StatusForbidden, "recent sign-in")
+	v.post(path+"/delete", "name", "provisioning").wants(t, http.StatusForbidden, "recent sign-in")
 }

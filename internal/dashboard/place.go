@@ -113,6 +113,9 @@ func (x *exchange) enterOperator() (err error) {
 	if !x.by.SecondFactor() { // not even the names of things, which are the customers'
 		return actor.ErrSecondFactor
 	}
+	if text := x.PathValue("client"); text != "" {
+		return x.enterClient(id.Client(text))
+	}
 	return nil
 }
 
@@ -249,6 +252,14 @@ func (x *exchange) here() string {
 		return operatorPath
 	}
 	return ""
+}
+
+// environment is that of the account; clients of the operator have production's.
+func (x *exchange) environment() id.Environment {
+	if x.operator {
+		return id.Production
+	}
+	return x.account.ID.Environment()
 }
 
 // navEntry is an entry of the rail, with its path beneath the place.

@@ -72,6 +72,17 @@ POST /a/{account}/clients/{client}/secrets/{secret}/revoke   D D F D F F
 
 // forms are what is sent to each address; # stands for the role.
 var forms = map[string][]string{
+	"/operator/clients/new":                              {"name", "Client of #", "product", "echo", "template", "all"},
+	"/operator/clients/{client}/state":                   {"state", "disabled"},
+	"/operator/clients/{client}/delete":                  {"name", "{name}"},
+	"/operator/clients/{client}/permissions":             {"add", "echo.call"},
+	"/operator/clients/{client}/settings":                {"name", "Changed by #", "lifetime", "60"},
+	"/operator/clients/{client}/secrets/new":             {"name", "second"},
+	"/operator/clients/{client}/env":                     {"secret", "{value}"},
+	"/operator/clients/{client}/secrets/{secret}/rotate": {"name", "second", "overlap", "1h"},
+	"/operator/clients/{client}/secrets/{secret}/state":  {"state", "disabled"},
+	"/operator/clients/{client}/secrets/{secret}/revoke": {"name", "{name}"},
+
 	"/operator/staff/invite":   {"email", "by.#@operator.example", "role", "operator_auditor"},
 	"/operator/staff/{person}": {"role", "operator_support"},
 
@@ -231,7 +242,7 @@ func TestNoLinkLeadsNowhere(t *testing.T) {
 		case route.Method != "GET" || strings.Contains(route.Pattern, "{token}") || strings.HasSuffix(route.Pattern, "/events"):
 		case strings.HasSuffix(route.Pattern, "/products/withdraw"): // of a product
 		case ofOperator(route.Pattern):
-			operators = append(operators, s.atOperator(t, route.Pattern))
+			operators = append(operators, s.freshOperator(t, route.Pattern)(route.Pattern))
 		default:
 			queue = append(queue, s.at(route.Pattern))
 		}

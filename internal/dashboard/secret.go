@@ -163,22 +163,25 @@ type revealed struct {
 // made it: it has no address of its own, and is neither kept nor compressed.
 func (x *exchange) reveal(title string, s revealed) error {
 	x.secret = true
+	p := x.page(title, x.client.Name)
+	p.Width = "middle"
+	page := view.Reveal{
+		Asked: s.asked, Client: x.client.Name, ClientID: string(x.client.ID), Path: x.clientPath(), SecretID: string(s.id), Name: s.name, Value: s.value.Reveal(),
+		Expires: s.expires, File: envName(string(x.client.ID)),
+	}
+	if x.operator { // it manages, which the command line does best
+		return x.show(http.StatusOK, view.RevealPage(p, page))
+	}
 	call, _ := x.exampleCall() // without the products it is a poorer example; the secret shows now or never
 	snippets, err := snippet.Write(call)
 	if err != nil {
 		return err
 	}
-	line, err := x.liveLine()
-	if err != nil {
+	page.Script, page.Method, page.CallPath = snippets[0].Text, call.Method, call.Path
+	if page.Live, err = x.liveLine(); err != nil {
 		return err
 	}
-	p := x.page(title, x.client.Name)
-	p.Width = "middle"
-	return x.show(http.StatusOK, view.RevealPage(p, view.Reveal{
-		Live: line, Asked: s.asked,
-		Client: x.client.Name, ClientID: string(x.client.ID), Path: x.clientPath(), SecretID: string(s.id), Name: s.name, Value: s.value.Reveal(),
-		Expires: s.expires, File: envName(string(x.client.ID)), Script: snippets[0].Text, Method: call.Method, CallPath: call.Path,
-	}))
+	return x.show(http.StatusOK, view.RevealPage(p, page))
 }
 
 func envName(client string) string { return client + ".env" }
