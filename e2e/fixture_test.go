@@ -103,6 +103,10 @@ func (p *product) fixtures(t *testing.T) map[string][]fixture {
 		"/": {{path: "/no/such/page", status: 404, heading: "Page not found", primary: "Go to the start"}},
 	}
 	maps.Copy(all, p.teamFixtures(t))
+	maps.Copy(all, p.linkFixtures(t))
+	for pattern, list := range p.deedFixtures(t) {
+		all[pattern] = append(all[pattern], list...)
+	}
 	maps.Copy(all, p.operatorFixtures(t))
 	p.ask(t, client, organisation)
 	return all
@@ -129,10 +133,13 @@ func (p *product) cookiesOf(t *testing.T, who string) []*network.CookieParam {
 	if who == "" {
 		return nil
 	}
-	s := p.signedIn(t, who)
-	var cookies []*network.CookieParam
+	return p.signedIn(t, who).jar()
+}
+
+// jar are the cookies of the session, for a browser.
+func (s *session) jar() (cookies []*network.CookieParam) {
 	for name, value := range s.cookies {
-		cookies = append(cookies, &network.CookieParam{Name: name, Value: value, URL: p.DashboardURL})
+		cookies = append(cookies, &network.CookieParam{Name: name, Value: value, URL: s.base})
 	}
 	return cookies
 }

@@ -44,9 +44,13 @@ type fixture struct {
 	path    string // of this page, with ids in it
 	status  int64
 	heading string
-	title   string // what the window's title begins with; "" = the heading
-	primary string // text of the primary action; "" = none
-	who     string // who looks: "" = nobody, or a name of fixtures
+	title   string   // what the window's title begins with; "" = the heading
+	primary string   // text of the primary action; "" = none
+	who     string   // who looks: "" = nobody, or a name of fixtures
+	as      *session // who looks, of whom nothing is known but their session
+
+	leads []chromedp.Action // from the page at path, which is a 200 then, to the one that is meant
+	acts  []chromedp.Action // done there before it is looked at
 }
 
 // looks are the ways in which a page of that name is looked at.
@@ -89,10 +93,18 @@ func TestEveryPage(t *testing.T) {
 
 func (p *product) checkPage(t *testing.T, name string, f fixture, l look) {
 	l.cookies = p.cookiesOf(t, f.who)
+	if f.as != nil {
+		l.cookies = f.as.jar()
+	}
 	b := open(t, l)
-	if got := b.visit(p.DashboardURL + f.path); got != f.status {
+	got := b.visit(p.DashboardURL + f.path)
+	if f.leads != nil && got == 200 {
+		got = b.goes(f.leads...)
+	}
+	if got != f.status {
 		t.Fatalf("%s: status %d, want %d", f.path, got, f.status)
 	}
+	b.run(f.acts...)
 	b.isThe(f)
 	b.fits()
 	b.passesAxe()

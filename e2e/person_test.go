@@ -52,6 +52,9 @@ func choose(name, value string) chromedp.Action {
 	return chromedp.SetValue(fmt.Sprintf(`main select[name=%q]`, name), value, chromedp.ByQuery)
 }
 
+// does is what somebody does, one thing after the other.
+func does(actions ...chromedp.Action) []chromedp.Action { return actions }
+
 // to opens a page by its path.
 func (p *product) to(path string) chromedp.Action { return chromedp.Navigate(p.DashboardURL + path) }
 
