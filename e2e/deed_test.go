@@ -30,7 +30,7 @@ func (p *product) deedFixtures(t *testing.T) map[string][]fixture {
 			{path: secrets + "/new", status: 422, heading: "Add secret", primary: "Add secret", who: ada, leads: does(write("name", "ci"), late, press("Add secret"))},
 		},
 		"/signin": {
-			{path: "/signin", status: 422, heading: "Sign in", primary: "Sign in", leads: does(write("email", "nobody@example.com"), write("password", "not the password"), press("Sign in"))},
+			{path: "/signin", status: 401, heading: "Sign in", primary: "Sign in", leads: does(write("email", "nobody@example.com"), write("password", "not the password"), press("Sign in"))},
 		},
 	}
 }

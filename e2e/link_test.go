@@ -6,20 +6,20 @@ import (
 	"testing"
 )
 
-const maryEmail = "mary.somerville@analytical-engines.example"
+const newcomer = "emmy.noether@analytical-engines.example"
 
 // linkFixtures are the pages to which mails lead: with a link that works, and
 // with one that does not.
 func (p *product) linkFixtures(t *testing.T) map[string][]fixture {
 	const dead = "This link does not work"
-	mary := p.signUp(t, maryEmail, "Mary's organisation")
+	emmy := p.signUp(t, newcomer, "Noether and daughters")
 	p.signedIn(t, ada).do("POST", "/recover", url.Values{"email": {p.Email}}.Encode())
-	verify, recover := p.link(maryEmail, "Verify your e-mail address"), p.link(p.Email, "Set a new password")
+	verify, recover := p.link(newcomer, "Verify your e-mail address"), p.link(p.Email, "Set a new password")
 	invite := p.link(invited, "")
 	return map[string][]fixture{
 		"/verify/{token}": {
 			{path: verify, status: 200, heading: "Verify your e-mail address", primary: "Verify address"}, // asks for the password
-			{path: verify, status: 200, heading: "Verify your e-mail address", primary: "Verify address", as: mary},
+			{path: verify, status: 200, heading: "Verify your e-mail address", primary: "Verify address", as: emmy},
 			{path: "/verify/x", status: 404, heading: dead},
 		},
 		"/recover": {

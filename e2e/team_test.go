@@ -97,7 +97,13 @@ func totp(seed []byte, at time.Time) string {
 // text is the page that answers.
 func (s *session) text(method, path string) string {
 	s.t.Helper()
-	page, err := io.ReadAll(s.do(method, path, "").Body)
+	return s.send(method, path, "")
+}
+
+// send is the page that answers a form.
+func (s *session) send(method, path, form string) string {
+	s.t.Helper()
+	page, err := io.ReadAll(s.do(method, path, form).Body)
 	if err != nil {
 		s.t.Fatal(err)
 	}
