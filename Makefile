@@ -40,11 +40,12 @@ test-typescript: $(TYPESCRIPT)/node_modules/.package-lock.json $(TYPESCRIPT_API)
 %/node_modules/.package-lock.json: %/package.json %/package-lock.json
 	cd $* && $(CURDIR)/scripts/node npm ci --ignore-scripts
 
-e2e: ## look at every page of the Dashboard in Chromium, once
-	scripts/browser bash -c 'cd e2e && go test -count=1 -timeout 15m ./...'
+# The quick starts of the page run in curl, Node.js, Python and Go.
+e2e: ## look at every page of the Dashboard in Chromium, once, and go through its flows
+	ALSO='curl python3' scripts/browser scripts/node bash -c 'cd e2e && go test -count=1 -timeout 15m ./...'
 
-e2e-full: ## the same in both themes and widths
-	scripts/browser bash -c 'cd e2e && go test -count=1 -timeout 30m ./... -full'
+e2e-full: ## the same in both themes and widths, with a large account and everything timed
+	ALSO='curl python3' scripts/browser scripts/node bash -c 'cd e2e && go test -count=1 -timeout 45m ./... -full'
 
 faults-short: ## kill, fill, break and overload the platform, for three minutes
 	scripts/faults some
