@@ -69,9 +69,9 @@ func Write(call Call) ([]Snippet, error) {
 // A line that begins with + is for calls with a body, one with - for those
 // without. It is not text/template, because what that package calls by name
 // makes the linker keep each exported method of the whole program.
-func (c ready) fill(template string, quote func(string) string) string {
+func (r ready) fill(template string, quote func(string) string) string {
 	marked, other := "+", "-"
-	if c.Body == "" {
+	if r.Body == "" {
 		marked, other = other, marked
 	}
 	var b strings.Builder
@@ -80,17 +80,17 @@ func (c ready) fill(template string, quote func(string) string) string {
 			b.WriteString(strings.TrimPrefix(line, marked))
 		}
 	}
-	request := "-X " + c.Method
-	if c.Method == "HEAD" {
+	request := "-X " + r.Method
+	if r.Method == "HEAD" {
 		request = "--head"
 	}
 	return strings.NewReplacer(
-		"{{TokenURL}}", quote(c.TokenURL),
-		"{{ClientID}}", quote(c.ClientID),
-		"{{User}}", quote(c.ClientID+":"),
+		"{{TokenURL}}", quote(r.TokenURL),
+		"{{ClientID}}", quote(r.ClientID),
+		"{{User}}", quote(r.ClientID+":"),
 		"{{Request}}", request,
-		"{{Method}}", quote(c.Method),
-		"{{Target}}", quote(c.Target),
-		"{{Body}}", quote(c.Body),
+		"{{Method}}", quote(r.Method),
+		"{{Target}}", quote(r.Target),
+		"{{Body}}", quote(r.Body),
 	).Replace(b.String())
 }
