@@ -11,6 +11,7 @@ package access
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"log/slog"
 	"sync/atomic"
@@ -68,7 +69,7 @@ type Access struct {
 	organisations *readThrough[id.Organisation, registry.OrganisationEntry]
 	routes        *readThrough[struct{}, Routes]
 	held          atomic.Bool // until what a restore revives is confirmed
-	tokens        *memory[string, verified]
+	tokens        *memory[[sha256.Size]byte, verified]
 }
 
 // New returns an Access that follows the change feed once Run is called.
@@ -85,7 +86,7 @@ func New(ctx context.Context, config Config) (*Access, error) {
 		clients:       newReadThrough(config.MaxClients, maxUnknown, r.ClientEntry),
 		accounts:      newReadThrough(config.MaxClients, maxUnknown, r.AccountEntry),
 		organisations: newReadThrough(config.MaxClients, maxUnknown, r.OrganisationEntry),
-		tokens:        newMemory[string, verified](config.MaxTokens),
+		tokens:        newMemory[[sha256.Size]byte, verified](config.MaxTokens),
 	}
 	a.routes = newReadThrough(1, 1, func(ctx context.Context, _ struct{}) (*Routes, error) { return a.loadRoutes(ctx) })
 	var err error
