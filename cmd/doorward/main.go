@@ -24,7 +24,7 @@ func main() {
 // run is the program without the process; it returns an exit code. The
 // context's end is the signal to stop.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	root := newRoot()
+	root := newRoot(args)
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
@@ -54,8 +54,9 @@ func markStart(cmd *cobra.Command, started *bool) {
 	}
 }
 
-// newRoot is the whole command line.
-func newRoot() *cobra.Command {
+// newRoot is the whole command line; for a server only its own command, since
+// what the others know of the management API would stay in memory.
+func newRoot(args []string) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "doorward",
 		Short: "The front door of your APIs: tokens, permissions and a gateway on one domain",
@@ -66,6 +67,10 @@ Start here:    doorward dev
 In production: doorward serve --config doorward.yaml
 As a customer: doorward login --url https://api.example.com --client-id …`,
 		SilenceUsage: true, SilenceErrors: true,
+	}
+	if len(args) > 0 && args[0] == "serve" {
+		root.AddCommand(newServe())
+		return root
 	}
 	for _, group := range []struct {
 		title    string

@@ -28,8 +28,8 @@ func Verify(token string, keys func(kid string) (*PublicKey, bool), want Expecte
 	if len(token) > MaxSize {
 		return nil, fmt.Errorf("%w: longer than %d bytes", ErrMalformed, MaxSize)
 	}
-	var raw, scratch [MaxSize]byte // on the stack
-	parts, err := split(raw[:copy(raw[:], token)])
+	var raw, scratch [2 << 10]byte // on the stack, which would keep the size that the longest token needs
+	parts, err := split(append(raw[:0], token...))
 	if err != nil {
 		return nil, err
 	}
