@@ -89,6 +89,11 @@ func (p *People) Pass(ctx context.Context) error {
 // somebody to mail it to.
 func (p *People) answer(ctx context.Context, a ask) error {
 	if a.refused != "" {
+		// Anybody who knows an address can do this for years, and the audit log is
+		// kept for ever, in each organisation of the person.
+		if _, ok := p.refused.Allow(string(a.refused)); !ok {
+			return nil
+		}
 		return p.record(ctx, a.from, a.refused, "", "sign-in.refuse")
 	}
 	person, known, err := p.Registry.PersonOf(ctx, a.email)

@@ -57,6 +57,7 @@ type People struct {
 	codes    *throttle.Failures // of a person's second factor
 	newcomer *throttle.Rate     // sign-ups from one address
 	asking   *throttle.Rate     // links asked for from one address
+	refused  *throttle.Rate     // wrong passwords of a person that are recorded
 	asked    chan ask
 }
 
@@ -90,6 +91,7 @@ func New(config Config) *People {
 		codes:    guesses("second factor", -1, 15*time.Minute),
 		newcomer: throttle.NewRate(10.0/3600, 10, 1<<14, config.Now),
 		asking:   throttle.NewRate(20.0/3600, 20, 1<<14, config.Now),
+		refused:  throttle.NewRate(1.0/300, 20, 1<<14, config.Now),
 		asked:    make(chan ask, waitingAsks),
 	}
 }

@@ -264,6 +264,40 @@ func TestSignInsAreInTheAuditLogOfTheOrganisation(t *testing.T) {
 	})
 }
 
+// The audit log is kept for ever, so whoever guesses on and on must not fill it.
+func TestWrongPasswordsDoNotFloodTheAuditLog(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, sqldbtest.New(t), nil)
+	ada, bob := f.verified(t, "ada@example.com"), f.verified(t, "bob@example.com")
+	guess := func(times int, email string) {
+		for range times {
+			f.clock.add(30 * time.Second) // as the throttle lets through
+			_, err := f.signIn(t, email, "wrong password")
+			wantKind(t, err, fault.Unauthenticated)
+		}
+		if err := f.Pass(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	recorded := func(of signin.SignedUp) int {
+		return len(rows(t, f.DB, `SELECT action FROM audit WHERE organisation_id = $1 AND action = 'sign-in.refuse'`, of.Organisation))
+	}
+	guess(20, "ada@example.com")
+	if n := recorded(ada); n != 20 {
+		t.Errorf("of the first 20 wrong passwords %d were recorded", n)
+	}
+	guess(40, "ada@example.com")
+	if n := recorded(ada); n < 22 || n > 26 {
+		t.Errorf("after 20 minutes more, with 40 wrong passwords, %d were recorded, want one each 5 minutes", n)
+	}
+	t.Run("twin", func(t *testing.T) {
+		guess(1, "bob@example.com")
+		if n := recorded(bob); n != 1 {
+			t.Errorf("of somebody else's first %d were recorded", n)
+		}
+	})
+}
+
 func TestSEC03_noPasswordOrCookieIsInTheDatabase(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		up := f.signUp(t, "ada@example.com")
