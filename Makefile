@@ -18,7 +18,7 @@ RACE := -race $(NO_RACE:%=-gcflags=%=-race=false)
 TYPESCRIPT := clients/typescript
 TYPESCRIPT_API := internal/api/testdata/typescript
 
-.PHONY: help build test test-typescript e2e e2e-full screenshots fuzz check format vet lint generated floors mutants check-mutants faults faults-short vuln vuln-public bench bench-clients generate clean
+.PHONY: help build test test-typescript deploy e2e e2e-full screenshots fuzz check format vet lint generated floors mutants check-mutants faults faults-short vuln vuln-public bench bench-clients generate clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -56,11 +56,14 @@ faults: ## the same at length: 500 kills, overload for a minute
 screenshots: ## draw twelve pages of the Dashboard for docs/screenshots
 	scripts/screenshots
 
+deploy: $(TOOLS)/kustomize ## check what is in deploy: systemd, container, Kubernetes, Compose
+	ENGINES=sqlite ALSO='systemd-analyze haproxy' scripts/engines bash -c 'cd deploy && go test ./...'
+
 fuzz: ## fuzz each target for 30 s, and a million mutated tokens
 	scripts/fuzz 30s
 	DOORWARD_JWT42=1000000 go test -count=1 -timeout 60m -run JWT42 ./internal/jwt
 
-check: format vet lint generated floors check-mutants vuln ## all checks that are not tests
+check: format vet lint generated floors check-mutants vuln deploy ## all checks that are not tests
 
 format:
 	@unformatted=$$(git ls-files -z --cached --others --exclude-standard '*.go' | xargs -0r ls -d 2>/dev/null | xargs -r gofmt -l); \
@@ -72,6 +75,7 @@ vet:
 	go vet -tags faults ./internal/servertest
 	cd bench && go vet ./...
 	cd e2e && go vet ./...
+	cd deploy && go vet ./...
 
 lint: $(TOOLS)/golangci-lint
 	$(TOOLS)/golangci-lint run ./...

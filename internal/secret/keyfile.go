@@ -33,7 +33,7 @@ func ReadKeyEncryptionKey(path string) ([]byte, error) {
 	if !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("the key-encryption key file %s is not a regular file", path)
 	}
-	if mode := info.Mode().Perm(); mode&^keyFileMode != 0 {
+	if mode := info.Mode().Perm(); mode&^allowedMode(path) != 0 {
 		return nil, fmt.Errorf("others may use the key-encryption key file %s (mode %04o): run chmod 0600 on it", path, mode)
 	}
 	text, err := io.ReadAll(io.LimitReader(file, keyFileLimit))
@@ -45,6 +45,16 @@ func ReadKeyEncryptionKey(path string) ([]byte, error) {
 		return nil, fmt.Errorf("key-encryption key file %s: %w", path, err)
 	}
 	return key, nil
+}
+
+// allowedMode adds the group's right to read where systemd hands a credential to
+// its service alone: what looks like that right is the mask of an access control
+// list there.
+func allowedMode(path string) os.FileMode {
+	if credentials := os.Getenv("CREDENTIALS_DIRECTORY"); credentials != "" && filepath.Dir(path) == filepath.Clean(credentials) {
+		return keyFileMode | 0o040
+	}
+	return keyFileMode
 }
 
 // ParseKeyEncryptionKey reads a key of KeySize bytes from 64 hex digits or 44

@@ -155,3 +155,29 @@ func FuzzParseKeyEncryptionKey(f *testing.F) {
 		}
 	})
 }
+
+// systemd hands its service a credential by an access control list, whose mask
+// stands where the group's rights do.
+func TestACredentialOfSystemdMayLookReadableByItsGroup(t *testing.T) {
+	folder := t.TempDir()
+	path := filepath.Join(folder, "key")
+	if err := os.WriteFile(path, []byte(strings.Repeat("00", secret.KeySize)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range []struct {
+		credentials string
+		mode        os.FileMode
+		good        bool
+	}{
+		{folder, 0o440, true}, {folder + "/", 0o440, true}, {folder, 0o444, false}, {folder, 0o460, false},
+		{"", 0o440, false}, {filepath.Dir(folder), 0o440, false}, {"", 0o400, true},
+	} {
+		t.Setenv("CREDENTIALS_DIRECTORY", row.credentials)
+		if err := os.Chmod(path, row.mode); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := secret.ReadKeyEncryptionKey(path); (err == nil) != row.good {
+			t.Errorf("mode %04o where the credentials are in %q: %v", row.mode, row.credentials, err)
+		}
+	}
+}
