@@ -18,7 +18,7 @@ RACE := -race $(NO_RACE:%=-gcflags=%=-race=false)
 TYPESCRIPT := clients/typescript
 TYPESCRIPT_API := internal/api/testdata/typescript
 
-.PHONY: help build test test-typescript deploy e2e e2e-full screenshots fuzz check format vet lint generated floors mutants check-mutants faults faults-short vuln vuln-public bench bench-clients generate clean
+.PHONY: help build test test-typescript deploy e2e e2e-full screenshots fuzz check format vet lint generated floors mutants check-mutants faults faults-short vuln vuln-public bench bench-clients simulate generate clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -107,7 +107,10 @@ vuln-public: $(TOOLS)/govulncheck ## look for vulnerable calls, with the public 
 bench: build ## run the benchmarks
 	scripts/engines go test -run '^$$' -bench ManyClients -benchtime 300x -timeout 20m ./internal/api
 	scripts/engines go test -run '^$$' -bench Apply -benchtime 3x ./internal/api
-	cd bench && go run .
+	ENGINES=postgres scripts/engines bash -c "cd bench && go run ."
+
+simulate: ## the hits of directories for 100 million clients, from a simulation
+	cd bench && go run . simulate
 
 bench-clients: ## measure the Go client libraries beside x/oauth2 and a bare signature check
 	cd bench && go run ./clients

@@ -23,6 +23,9 @@ type order struct {
 	clients  int            // enabled clients in the database; 0 = no database yet
 	keep     int            // how many of them to return, spread evenly
 	disabled int            // disabled clients, all returned
+	entries  int            // clients that the product keeps in memory; 0 = its default
+	shared   bool           // on a PostgreSQL database, which several nodes may use
+	beside   *installation  // another node on the database of this one; nil = an installation of its own
 }
 
 // A seeder fulfils an order. The installation has metrics, access log and
@@ -45,6 +48,8 @@ type installation struct {
 	database  []string       // paths of the database files, journals included
 	clients   []credential
 	disabled  []credential
+	shared    string       // URL of a PostgreSQL database; empty = SQLite
+	drop      func() error // removes that database; nil = none
 }
 
 // A running installation.

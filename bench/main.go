@@ -56,6 +56,9 @@ func dispatch(ctx context.Context, args []string, stdout, stderr io.Writer) erro
 		signal.Ignore(os.Interrupt)
 		return role(context.WithoutCancel(ctx), stdout, args[2:])
 	}
+	if len(args) > 0 && args[0] == "simulate" {
+		return simulate(ctx, args[1:], stdout, stderr)
+	}
 	return orchestrate(ctx, args, stdout, stderr)
 }
 

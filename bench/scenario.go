@@ -30,12 +30,14 @@ var scenarios = []scenario{
 	{"memory-idle", memoryIdle},
 	{"ceilings", ceilings},
 	{"tokens", tokens},
+	{"two-nodes", twoNodes},
 	{"calls-warm", callsWarm},
 	{"calls-new-token", callsNewToken},
 	{"memory-load", memoryLoad},
 	{"timing", timing},
 	{"million-tokens-same-size", millionTokens},
 	{"million-clients", millionClients},
+	{"million-clients-hits", hitRate},
 }
 
 // choose returns the scenarios of a comma-separated list; empty means all.
@@ -79,18 +81,19 @@ type sizes struct {
 	millionClient int // clients in the database
 	coldClients   int // of them, asked for the first time one after another
 	filling       int // of them, asked for to fill the caches
+	entries       int // clients in memory, when hits are counted
 }
 
 var (
 	fullPlan  = plan{rounds: roundsAtLeast, attempts: 4 * roundsAtLeast, length: 4 * time.Second, warmUp: 500 * time.Millisecond}
 	fullSizes = sizes{
 		clients: 1000, newTokens: 70_000, starts: 7, settle: 3 * time.Second, timings: 2000,
-		millionTokens: 1_000_000, millionClient: 1_000_000, coldClients: 2000, filling: 200_000,
+		millionTokens: 1_000_000, millionClient: 1_000_000, coldClients: 2000, filling: 200_000, entries: 50_000,
 	}
 	quickPlan  = plan{rounds: 2, attempts: 4, length: time.Second, warmUp: 200 * time.Millisecond}
 	quickSizes = sizes{
 		clients: 1000, newTokens: 20_000, starts: 2, settle: time.Second, timings: 300,
-		millionTokens: 20_000, millionClient: 20_000, coldClients: 200, filling: 5000,
+		millionTokens: 20_000, millionClient: 20_000, coldClients: 200, filling: 5000, entries: 1000,
 	}
 )
 
@@ -150,6 +153,9 @@ func (b *bench) withInstallation(ctx context.Context, o order, use func(in *inst
 	}
 	if o.clients > 0 {
 		b.log("  seeded %d clients in %.1f s", o.clients, time.Since(began).Seconds())
+	}
+	if in.drop != nil {
+		defer func() { err = errors.Join(err, in.drop()) }()
 	}
 	return use(in)
 }

@@ -29,7 +29,7 @@ func serveStandIn(ctx context.Context, _ io.Writer, args []string) error {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /ready", func(http.ResponseWriter, *http.Request) {})
 	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, _ *http.Request) {
-		_, _ = io.WriteString(w, statementMetric+"{kind=\"read\"} 3\n")
+		_, _ = io.WriteString(w, statementMetric+"{kind=\"read\"} 3\n"+hitMetric+" 5\n"+missMetric+" 4\n")
 	})
 	mux.Handle("GET /echo/speed", newBareProxy(args[1]))
 	mux.HandleFunc("POST /token", func(w http.ResponseWriter, r *http.Request) {
@@ -108,7 +108,7 @@ func TestScenariosMeasureEveryFloor(t *testing.T) {
 		plan: plan{rounds: 1, attempts: 1, length: 100 * time.Millisecond, warmUp: 10 * time.Millisecond, acceptNoise: true},
 		sizes: sizes{
 			clients: 50, newTokens: 5000, starts: 2, settle: 10 * time.Millisecond, timings: 100,
-			millionTokens: 500, millionClient: 500, coldClients: 100, filling: 100,
+			millionTokens: 500, millionClient: 500, coldClients: 100, filling: 100, entries: 20,
 		},
 	}
 	r := newReport(false)

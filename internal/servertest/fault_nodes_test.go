@@ -42,7 +42,7 @@ type cluster struct {
 func newCluster(t *testing.T, count int) *cluster {
 	t.Helper()
 	c := &cluster{postgres: newOwnPostgres(t)}
-	if err := server.Migrate(t.Context(), c.postgres.url()); err != nil {
+	if _, err := server.Migrate(t.Context(), c.postgres.url()); err != nil {
 		t.Fatal(err)
 	}
 	for i := range count {
