@@ -361,7 +361,7 @@ func shake(ctx context.Context, conn net.Conn, host string) error {
 
 // redis counts one failure, which is paid in a millisecond.
 func (e *examiner) redis(ctx context.Context) {
-	const check, remedy = "redis", "until it answers, each server counts failed authentications alone, and answers its share of them"
+	const check, remedy = "redis", "see that it runs, and that redis has the right address, encryption and password; until then each server counts failed authentications alone, and answers its share of them"
 	if e.config.Redis.Address == "" {
 		return
 	}

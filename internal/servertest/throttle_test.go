@@ -219,6 +219,31 @@ func TestDOS_withoutRedisEachNodeAnswersItsShare(t *testing.T) {
 	})
 }
 
+// The same where failures are counted in the database, and that is away.
+func TestDOS_withoutTheDatabaseEachNodeAnswersItsShare(t *testing.T) {
+	t.Parallel()
+	withPostgres(t, func(t *testing.T, database *url.URL) {
+		hole := newFaultyProxy(t, database.Host)
+		through := *database
+		through.Host = hole.listener.Addr().String()
+		here, there := twoNodes(t, &through)
+		c := here.NewClient()
+		token(t, here.URL, c)
+		hole.gate.Lock()
+		open := sync.OnceFunc(hole.gate.Unlock)
+		t.Cleanup(open)
+		if answered, limit := guess(t, c, 20, here, there); answered > limit || answered == 0 {
+			t.Errorf("with a black hole: %d wrong secrets were answered, want some and at most %d", answered, limit)
+		}
+		token(t, here.URL, c) // what is right is not held up
+		open()
+		eventually(t, "counting in the database again", func() bool {
+			guess(t, c, 1, here, there)
+			return metric(t, here, "doorward_failures_shared") == "1" && metric(t, there, "doorward_failures_shared") == "1"
+		})
+	})
+}
+
 func TestWarmTokensSendNothingToRedis(t *testing.T) {
 	t.Parallel()
 	withPostgres(t, func(t *testing.T, database *url.URL) {
