@@ -15,6 +15,7 @@ func (p *product) operatorFixtures(t *testing.T) map[string][]fixture {
 	v.do("POST", customer+"/products/give", "product=echo&environment=sandbox")
 	v.do("POST", "/operator/staff/invite", "email=katherine.johnson@example.com&role=operator_support")
 	staff := "/operator/staff/" + v.find("/operator/staff", regexp.MustCompile(`/staff/(p-\w+)"`))
+	adaID := v.find("/o/"+p.Organisation+"/team", regexp.MustCompile(`/team/(p-\w+)">Ada`))
 	record := v.find("/operator/audit", regexp.MustCompile(`/audit/(\d+)"`))
 	v.do("POST", "/operator/clients/new", "name=provisioning&product=management&template=read")
 	clients := "/operator/clients"
@@ -42,14 +43,15 @@ func (p *product) operatorFixtures(t *testing.T) map[string][]fixture {
 			{path: "/operator/audit", status: 200, heading: "Audit log", primary: "Export CSV", who: grace},
 			{path: "/operator/audit?action=key&actor=nobody", status: 200, heading: "Audit log", who: grace},
 		},
-		"/operator/audit/{record}":        {{path: "/operator/audit/" + record, status: 200, heading: "Record " + record, who: grace}},
-		"/operator/staff":                 {{path: "/operator/staff", status: 200, heading: "Staff", primary: "Invite person", who: grace}},
-		"/operator/staff/invite":          {{path: "/operator/staff/invite", status: 200, heading: "Invite person", primary: "Send invitation", who: grace}},
-		"/operator/staff/{person}":        {{path: staff, status: 200, heading: "Grace Hopper", primary: "Change roles", who: grace}},
-		"/operator/staff/{person}/remove": {{path: staff + "/remove", status: 200, heading: "Remove Grace Hopper", who: grace}},
-		"/operator/keys":                  {{path: "/operator/keys", status: 200, heading: "Signing keys", who: grace}},
-		"/operator/keys/{purpose}/rotate": {{path: "/operator/keys/production/rotate", status: 200, heading: "Rotate keys: Production", primary: "Rotate now", who: grace}},
-		"/operator/keys/{key}/withdraw":   {{path: "/operator/keys/" + key + "/withdraw", status: 200, heading: "Withdraw signing key", primary: "Withdraw key", who: grace}},
+		"/operator/audit/{record}":         {{path: "/operator/audit/" + record, status: 200, heading: "Record " + record, who: grace}},
+		"/operator/people/{person}/factor": {{path: "/operator/people/" + adaID + "/factor", status: 200, heading: "Take away second factor of Ada Lovelace", primary: "Take away second factor", who: grace}},
+		"/operator/staff":                  {{path: "/operator/staff", status: 200, heading: "Staff", primary: "Invite person", who: grace}},
+		"/operator/staff/invite":           {{path: "/operator/staff/invite", status: 200, heading: "Invite person", primary: "Send invitation", who: grace}},
+		"/operator/staff/{person}":         {{path: staff, status: 200, heading: "Grace Hopper", primary: "Change roles", who: grace}},
+		"/operator/staff/{person}/remove":  {{path: staff + "/remove", status: 200, heading: "Remove Grace Hopper", who: grace}},
+		"/operator/keys":                   {{path: "/operator/keys", status: 200, heading: "Signing keys", who: grace}},
+		"/operator/keys/{purpose}/rotate":  {{path: "/operator/keys/production/rotate", status: 200, heading: "Rotate keys: Production", primary: "Rotate now", who: grace}},
+		"/operator/keys/{key}/withdraw":    {{path: "/operator/keys/" + key + "/withdraw", status: 200, heading: "Withdraw signing key", primary: "Withdraw key", who: grace}},
 		"/operator/organisations": {
 			{path: organisations, status: 200, heading: "Organisations", primary: "Create organisation", who: grace},
 			{path: organisations + "?q=nothing&state=suspended", status: 200, heading: "Organisations", who: grace},

@@ -104,13 +104,30 @@ func (d *dashboard) overview(x *exchange) error {
 		page.CalledFrom = use.Call.From.String()
 	}
 	if x.operator {
-		page.APIURL = ""
+		page.APIURL, page.Login = "", x.login()
 		return x.show(http.StatusOK, view.ClientOverviewPage(p, page))
 	}
 	if page.QuickStart, err = x.quickStart(); err != nil {
 		return err
 	}
 	return x.show(http.StatusOK, view.ClientOverviewPage(p, page))
+}
+
+// login is how a client of the operator signs in on the command line.
+func (x *exchange) login() view.Login {
+	l := view.Login{
+		Line: "doorward login --url " + x.d.APIURL + " --client-id " + string(x.client.ID),
+		Note: "It manages what its permissions name, for every organisation. The command asks for the secret.",
+	}
+	switch x.d.Process.Management {
+	case "":
+		l.Note = "Nothing answers clients of the operator here: set management_listen in the configuration first."
+	case x.d.APIURL:
+	default:
+		l.Line += " --management-url http://" + x.d.Process.Management
+		l.Note += " Where management_listen is behind a proxy, put the proxy's URL in."
+	}
+	return l
 }
 
 // postman is the quick start as a collection for Postman, without a secret.

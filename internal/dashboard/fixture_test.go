@@ -122,7 +122,7 @@ func newSite(t testing.TB) *site {
 		URL: base, Chain: func() journal.ChainState { return s.chain }, Registry: s.registry, People: s.people, Usage: s.usage, Now: s.clock.Now, Rand: random,
 		APIURL: "https://api.example", TokenURL: "https://api.example/auth/open/connect/token", AccountParameter: "signicat-accountId",
 		Process: dashboard.Process{
-			Version: "v1.2.3", Keys: s.keys, StaleLimit: time.Minute, Age: func() time.Duration { return s.age },
+			Version: "v1.2.3", Keys: s.keys, Management: "10.0.0.1:8083", StaleLimit: time.Minute, Age: func() time.Duration { return s.age },
 			Resting: func() []dashboard.Resting { return s.resting },
 		},
 	})

@@ -32,7 +32,7 @@ func (x *exchange) showMember(status int, m *registry.Member, chosen []actor.Rol
 	if err != nil {
 		return err
 	}
-	page := view.Member{MemberRow: x.memberRow(m, names), ID: string(m.Person), Team: x.teamPath(), Version: m.Version, MemberForm: form}
+	page := view.Member{MemberRow: x.memberRow(m, names), ID: string(m.Person), Team: x.teamPath(), Version: m.Version, Drop: x.dropPath(m.Person), MemberForm: form}
 	if page.Locked, err = x.lockedPeople("roles"); err != nil {
 		return err
 	}

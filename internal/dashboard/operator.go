@@ -39,6 +39,8 @@ func (d *dashboard) operatorRoutes() []route {
 		{method: "GET", pattern: "/operator/audit", handle: d.audit, needs: actor.AuditRead},
 		{method: "GET", pattern: "/operator/audit/export", handle: d.exportAudit, needs: actor.AuditRead},
 		{method: "GET", pattern: "/operator/audit/{record}", handle: d.auditRecord, needs: actor.AuditRead},
+		{method: "GET", pattern: "/operator/people/{person}/factor", handle: d.confirmFactorDrop, needs: actor.MemberRead},
+		{method: "POST", pattern: "/operator/people/{person}/factor", handle: d.dropFactor, needs: actor.MemberWrite},
 		{method: "GET", pattern: "/operator/staff", handle: d.team, needs: actor.MemberRead},
 		{method: "GET", pattern: "/operator/staff/invite", handle: d.newInvitation, needs: actor.MemberRead},
 		{method: "POST", pattern: "/operator/staff/invite", handle: d.invite, needs: actor.MemberWrite},
@@ -81,6 +83,7 @@ func (r route) operator() bool {
 type Process struct {
 	Version    string
 	Keys       *signingkey.Ring
+	Management string               // where clients of the operator are answered: the API's URL, another address, or nowhere
 	StaleLimit time.Duration        // of knowledge; then everything is refused
 	Age        func() time.Duration // of what it knows; nil: it is not known
 	Resting    func() []Resting     // nil: none
@@ -152,6 +155,10 @@ func (x *exchange) freshness() []view.Health {
 	}
 	age, limit := x.d.Process.Age(), x.d.Process.StaleLimit
 	h := view.Health{Title: "Database", Tone: view.Good, Text: engineName(x.d.Registry.DB.Engine()) + ". This node asked it for changes " + shortAge(age) + " ago."}
+	if x.d.Registry.DB.Writable(x.Context()) != nil {
+		h.Tone, h.Text = view.Bad, h.Text+" It takes no changes."
+		h.Remedy = "The disk under it fails or is read-only. Tokens are issued and calls pass, but nothing can be revoked: mend the disk now."
+	}
 	if age > limit/2 {
 		h.Tone = view.Bad
 		h.Remedy = "The database does not answer. At an age of " + view.Duration(limit) + " everything is refused: look into the log, and see that it runs and has room."

@@ -54,6 +54,8 @@ GET  /operator/staff/invite                                            P - -
 POST /operator/staff/invite                                            D F F
 GET  /operator/staff/{person}                                          P - -
 POST /operator/staff/{person}                                          D F F
+GET  /operator/people/{person}/factor                                  P - -
+POST /operator/people/{person}/factor                                  D F F
 GET  /operator/staff/{person}/remove                                   P - -
 POST /operator/staff/{person}/remove                                   D F F
 POST /operator/invitations/{invitation}/resend                         D F F
@@ -359,7 +361,7 @@ func TestAClientOfTheOperatorIsMadeAndShowsItsSecretOnce(t *testing.T) {
 	v.get("/operator/clients").wants(t, http.StatusOK, "No clients yet")
 	a := v.post("/operator/clients/new", "name", "provisioning", "product", "echo", "template", "all", "once", "abc")
 	path := a.header.Get("Location")
-	v.follow(a).wants(t, http.StatusOK, "Client provisioning is created", "Sign in on the command line", "doorward login --url MANAGEMENT_URL --client-id op-")
+	v.follow(a).wants(t, http.StatusOK, "Client provisioning is created", "Sign in on the command line", "doorward login --url https://api.example --client-id op-", "--management-url http://10.0.0.1:8083")
 	if again := v.post("/operator/clients/new", "name", "provisioning", "product", "echo", "template", "all", "once", "abc"); again.header.Get("Location") != path {
 		t.Errorf("sent twice, the form makes %s and %s", path, again.header.Get("Location"))
 	}
@@ -376,4 +378,29 @@ func TestAClientOfTheOperatorIsMadeAndShowsItsSecretOnce(t *testing.T) {
 	s.clock.add(20 * time.Minute)
 	v.post(path+"/secrets/new", "name", "later").wants(t, http.StatusForbidden, "recent sign-in")
 	v.post(path+"/delete", "name", "provisioning").wants(t, http.StatusForbidden, "recent sign-in")
+}
+
+func TestALostSecondFactorIsTakenAway(t *testing.T) {
+	s := newOperatorSite(t)
+	lost := s.as(t, emailOf(actor.Developer))
+	lost.enrol()
+	person := s.personOf(t, emailOf(actor.Developer))
+	v := s.as(t, emailOf(actor.OperatorAdmin)).proven()
+	v.get(s.at("/o/{organisation}/team/")+string(person)).wants(t, http.StatusOK, "Take away second factor")
+	path := "/operator/people/" + string(person) + "/factor"
+	v.get(path).wants(t, http.StatusOK, "sure that it is them", "signed out everywhere")
+	s.clock.add(20 * time.Minute)
+	v.post(path).wants(t, http.StatusForbidden, "recent sign-in")
+	v = s.as(t, emailOf(actor.OperatorAdmin)).proven()
+	v.follow(v.post(path)).wants(t, http.StatusOK, "has no second factor any more")
+	if s.auditAt(t, "factor.drop") != 1 || lost.get("/me").status != http.StatusUnauthorized {
+		t.Error("it is not recorded, or they are still signed in")
+	}
+	s.as(t, emailOf(actor.Developer)).get("/me").wants(t, http.StatusOK)
+	me := s.personOf(t, emailOf(actor.OperatorAdmin))
+	v.get("/operator/people/"+string(me)+"/factor").wants(t, http.StatusNotFound)
+	v.get("/operator/people/p-99999999999999999999/factor").wants(t, http.StatusNotFound)
+	if text := s.as(t, emailOf(actor.OrganisationAdmin)).proven().get(s.at("/o/{organisation}/team/") + string(person)).text(); strings.Contains(text, "Take away") {
+		t.Errorf("a customer is offered it: %s", text)
+	}
 }

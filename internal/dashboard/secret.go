@@ -170,6 +170,7 @@ func (x *exchange) reveal(title string, s revealed) error {
 		Expires: s.expires, File: envName(string(x.client.ID)),
 	}
 	if x.operator { // it manages, which the command line does best
+		page.Login = x.login()
 		return x.show(http.StatusOK, view.RevealPage(p, page))
 	}
 	call, _ := x.exampleCall() // without the products it is a poorer example; the secret shows now or never

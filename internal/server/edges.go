@@ -59,7 +59,7 @@ func (s *Server) newDashboard(products *gateway.Gateway) *dashboard.Dashboard {
 		APIURL: s.config.PublicURL, TokenURL: s.issuer() + "/connect/token", KeySetURL: s.issuer() + "/.well-known/openid-configuration/jwks", AccountParameter: s.config.AccountParameter,
 		Chain: s.chain.State, Now: s.now, Rand: rand.Reader, Log: s.log,
 		Process: dashboard.Process{
-			Version: version(), Keys: s.keys, StaleLimit: s.config.StaleLimit, Age: s.access.Age,
+			Version: version(), Keys: s.keys, Management: s.managementAddress(), StaleLimit: s.config.StaleLimit, Age: s.access.Age,
 			Resting: func() (all []dashboard.Resting) {
 				for _, r := range products.Resting() {
 					all = append(all, dashboard.Resting(r))
@@ -68,6 +68,15 @@ func (s *Server) newDashboard(products *gateway.Gateway) *dashboard.Dashboard {
 			},
 		},
 	})
+}
+
+// managementAddress is where clients of the operator are answered, as far as is
+// known: behind a proxy it may have another name.
+func (s *Server) managementAddress() string {
+	if s.config.ManagementListen == s.config.APIListen {
+		return s.config.PublicURL
+	}
+	return s.config.ManagementListen
 }
 
 // tokenMetrics counts what the token service answers.
