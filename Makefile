@@ -18,7 +18,7 @@ RACE := -race $(NO_RACE:%=-gcflags=%=-race=false)
 TYPESCRIPT := clients/typescript
 TYPESCRIPT_API := internal/api/testdata/typescript
 
-.PHONY: help build test test-typescript deploy e2e e2e-full screenshots fuzz check format vet lint generated floors mutants check-mutants faults faults-short vuln vuln-public bench bench-clients simulate generate clean
+.PHONY: help build test test-typescript deploy e2e e2e-full screenshots fresh fuzz check format vet lint generated floors mutants check-mutants faults faults-short vuln vuln-public bench bench-clients simulate generate clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -52,6 +52,9 @@ faults-short: ## kill, fill, break and overload the platform, for three minutes
 
 faults: ## the same at length: 500 kills, overload for a minute
 	scripts/faults all
+
+fresh: ## do what a newcomer does: clone, and the README's first command, with empty caches
+	scripts/fresh
 
 screenshots: ## draw twelve pages of the Dashboard for docs/screenshots
 	scripts/screenshots
