@@ -42,7 +42,7 @@ test-typescript: $(TYPESCRIPT)/node_modules/.package-lock.json $(TYPESCRIPT_API)
 
 # The quick starts of the page run in curl, Node.js, Python and Go.
 e2e: ## look at every page of the Dashboard in Chromium, once, and go through its flows
-	ALSO='curl python3' scripts/browser scripts/node bash -c 'cd e2e && go test -count=1 -timeout 15m ./...'
+	ALSO='curl python3' scripts/browser scripts/node bash -c 'cd e2e && go test -count=1 -timeout 30m ./...'
 
 e2e-full: ## the same in both themes and widths, with a large account and everything timed
 	ALSO='curl python3' scripts/browser scripts/node bash -c 'cd e2e && go test -count=1 -timeout 45m ./... -full'
