@@ -18,7 +18,7 @@ RACE := -race $(NO_RACE:%=-gcflags=%=-race=false)
 TYPESCRIPT := clients/typescript
 TYPESCRIPT_API := internal/api/testdata/typescript
 
-.PHONY: help build test test-typescript deploy e2e e2e-full screenshots fresh fuzz check format vet lint generated floors mutants check-mutants faults faults-short vuln vuln-public bench bench-clients simulate generate clean
+.PHONY: help build test test-typescript test-pkcs11 deploy e2e e2e-full screenshots fresh fuzz check format vet lint generated floors mutants check-mutants faults faults-short vuln vuln-public bench bench-clients simulate generate clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -59,6 +59,9 @@ fresh: ## do what a newcomer does: clone, and the README's first command, with e
 screenshots: ## draw twelve pages of the Dashboard for docs/screenshots
 	scripts/screenshots
 
+test-pkcs11: ## test contrib/kek-pkcs11 with SoftHSM
+	ENGINES=sqlite ALSO=softhsm2-util scripts/engines bash -c 'cd contrib/kek-pkcs11 && go test -count=1 ./...'
+
 deploy: $(TOOLS)/kustomize ## check what is in deploy: systemd, container, Kubernetes, Compose
 	ENGINES=sqlite ALSO='systemd-analyze haproxy' scripts/engines bash -c 'cd deploy && go test ./...'
 
@@ -79,6 +82,7 @@ vet:
 	cd bench && go vet ./...
 	cd e2e && go vet ./...
 	cd deploy && go vet ./...
+	cd contrib/kek-pkcs11 && go vet ./...
 
 lint: $(TOOLS)/golangci-lint
 	$(TOOLS)/golangci-lint run ./...
