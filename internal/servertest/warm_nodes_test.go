@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"net/http"
 	"net/url"
+	"os"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -30,18 +31,44 @@ func counting(done *atomic.Int64) *breakage {
 	return &breaks
 }
 
-// Two nodes on one database: what they ask of it while they issue tokens is what
-// they ask of it when they have nothing to do, the polls and leases. It is
-// counted on the wire, not by the product.
+// hearing lets everything pass, and counts what is sent to a Redis server.
+func hearing(sent *atomic.Int64) *breakage {
+	breaks := breakage(func(fromServer bool, _ []byte) bool {
+		if !fromServer {
+			sent.Add(1)
+		}
+		return false
+	})
+	return &breaks
+}
+
+// throughRedis counts failures on the Redis server of the tests, if there is one,
+// behind a proxy that counts what is sent to it.
+func throughRedis(t *testing.T, sent *atomic.Int64) func(*server.Config) {
+	t.Helper()
+	address := os.Getenv("DOORWARD_TEST_REDIS")
+	if address == "" {
+		return func(*server.Config) {}
+	}
+	proxy := newFaultyProxy(t, address)
+	proxy.breaks.Store(hearing(sent))
+	return func(c *server.Config) {
+		c.Redis = server.Redis{Address: proxy.listener.Addr().String(), Encryption: "none"}
+	}
+}
+
+// Two nodes on one database, and on one Redis: what they ask of these while they
+// issue tokens is what they ask when they have nothing to do, the polls and
+// leases. It is counted on the wire, not by the product.
 func TestWarmTokensOfTwoNodesRunNoStatement(t *testing.T) {
 	t.Parallel()
 	withPostgres(t, func(t *testing.T, database *url.URL) {
 		proxy := newFaultyProxy(t, database.Host)
-		var statements atomic.Int64
+		var statements, commands atomic.Int64
 		proxy.breaks.Store(counting(&statements))
 		through := *database
 		through.Host = proxy.listener.Addr().String()
-		here := servertest.Start(t, servertest.On(through.String()), named("a"), func(c *server.Config) { c.IssuingLimit.PerSecond = new(float64) })
+		here := servertest.Start(t, servertest.On(through.String()), named("a"), throughRedis(t, &commands), func(c *server.Config) { c.IssuingLimit.PerSecond = new(float64) })
 		nodes := []*servertest.Platform{here, here.Node(named("b"))}
 		clients := make([]servertest.Client, 8)
 		for i := range clients {
@@ -77,7 +104,12 @@ func TestWarmTokensOfTwoNodesRunNoStatement(t *testing.T) {
 			}
 		}
 		tokens := size(4000, 20_000, 1_000_000)
+		asked := commands.Load()
 		ran, took := issue(tokens)
+		asked = commands.Load() - asked
+		if asked > 10 { // a connection may be looked after
+			t.Errorf("%d commands of Redis while %d tokens were issued, want none", asked, tokens)
+		}
 		before, rest := statements.Load(), min(took, 20*time.Second)
 		<-time.After(rest)
 		idle := (statements.Load() - before) * int64(took) / int64(rest)
@@ -88,12 +120,20 @@ func TestWarmTokensOfTwoNodesRunNoStatement(t *testing.T) {
 		if ran > int64(tokens)/2 {
 			t.Errorf("%d statements for %d tokens", ran, tokens)
 		}
-		figure(t, "%d warm tokens of two nodes in %s: %d statements; %d in as long a time without any", tokens, took.Round(time.Millisecond), ran, idle)
+		figure(t, "%d warm tokens of two nodes in %s: %d statements; %d in as long a time without any; %d commands of Redis", tokens, took.Round(time.Millisecond), ran, idle, asked)
 		t.Run("twin", func(t *testing.T) {
 			before := statements.Load()
 			cold := here.NewClient("echo.call")
 			if status, _ := ask(t, client, nodes[1], cold); status != http.StatusOK || statements.Load() == before {
 				t.Errorf("a cold client was answered %d with %d statements: the count counts nothing", status, statements.Load()-before)
+			}
+			wrong, sent := clients[0], commands.Load()
+			wrong.Value = wrong.Value[:len(wrong.Value)-1] + "!"
+			if status, _ := ask(t, client, nodes[1], wrong); status != http.StatusUnauthorized {
+				t.Errorf("a wrong secret was answered %d", status)
+			}
+			if os.Getenv("DOORWARD_TEST_REDIS") != "" && commands.Load() == sent {
+				t.Error("a wrong secret was not counted by Redis: the count counts nothing")
 			}
 		})
 	})
