@@ -77,8 +77,11 @@ func (k *key) end() time.Time {
 	return k.retired.Add(k.lag + lifetime + jwt.Skew)
 }
 
+// dead is for ever: a key whose private key was erased does not come back when
+// the clock is set back, for nothing could open it.
 func (k *key) dead(now time.Time) bool {
-	return !k.retired.IsZero() && !now.Before(k.end())
+	erased := k.state == Retired && len(k.sealed) == 0
+	return !k.retired.IsZero() && (erased || !now.Before(k.end()))
 }
 
 func (k *key) isPublished(now time.Time) bool {
