@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -206,6 +207,44 @@ type year struct {
 	polls [2]func(t testing.TB)
 	alive []signed // verify until they expire
 	dead  []string // keys that are accepted no more
+
+	moment sync.RWMutex // held by those whose token is young: time stands still for them, and nothing else does
+}
+
+func (y *year) advance(d time.Duration) {
+	y.moment.Lock()
+	defer y.moment.Unlock()
+	y.clock.advance(d)
+}
+
+// load signs on each node and verifies on the other at once, whatever rotates
+// meanwhile, until the function that it returns; that says how many tokens.
+func (y *year) load(t testing.TB) (finish func() int64) {
+	var made atomic.Int64
+	var stopped atomic.Bool
+	var working sync.WaitGroup
+	for node := range y.rings {
+		working.Go(func() {
+			for ; !stopped.Load() && !t.Failed(); <-time.After(20 * time.Millisecond) { // the rotations need the processor too
+				for _, purpose := range every() {
+					y.moment.RLock()
+					now := y.clock.now()
+					if err := sign(t, y.rings[node], purpose, now).verify(y.rings[1-node], now); err != nil {
+						t.Errorf("%s: a token that node %d has just signed: %v", now, node, err)
+					}
+					y.moment.RUnlock()
+					made.Add(1)
+				}
+			}
+		})
+	}
+	finish = sync.OnceValue(func() int64 {
+		stopped.Store(true)
+		working.Wait()
+		return made.Load()
+	})
+	t.Cleanup(func() { finish() })
+	return finish
 }
 
 // signAll signs a token of each purpose on a node.
@@ -249,30 +288,34 @@ func TestKEY02_eachUnexpiredTokenVerifiesAllYear(t *testing.T) {
 			y.rings[i] = open(t, config)
 			y.polls[i] = feed(t, db, y.rings[i])
 		}
+		finish := y.load(t)
 		signers := map[string]bool{}
 		for i := range rotations {
 			acting := y.rings[i%2]
 			old := acting.Signer(id.Sandbox).Public().ID
 			signers[old] = true
-			y.clock.advance(config.RotateEvery - time.Second)
+			y.advance(config.RotateEvery - time.Second)
 			y.alive = nil
 			y.signAll(t, 0) // the last of the old keys
 			y.signAll(t, 1)
 			if i%10 == 0 {
 				rotate(t, acting, signingkey.Sandbox)
 			} else {
-				y.clock.advance(time.Second)
+				y.advance(time.Second)
 				check(t, acting)
 			}
 			y.holds(t)
 			y.signAll(t, 0)
 			y.signAll(t, 1)
 			for _, step := range []time.Duration{time.Minute, jwt.Skew, signingkey.MaxTokenLifetime - time.Minute - 2*time.Second, time.Second, time.Second} {
-				y.clock.advance(step)
+				y.advance(step)
 				y.holds(t)
 			}
 			y.dead = append(y.dead, old)
 			y.holds(t)
+		}
+		if made := finish(); made < rotations {
+			t.Errorf("%d tokens were signed and verified during %d rotations: there was no load", made, rotations)
 		}
 		if len(signers) != rotations {
 			t.Errorf("%d keys signed, want %d", len(signers), rotations)
