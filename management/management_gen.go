@@ -526,6 +526,29 @@ type AccountUpdate struct {
 // Assignable Who may give it to a client.
 type Assignable string
 
+// AuditCheckpoint defines model for AuditCheckpoint.
+type AuditCheckpoint struct {
+	// At When it was made, to the microsecond.
+	At time.Time `json:"at"`
+
+	// Key The public key of the signature.
+	Key []byte `json:"key"`
+
+	// Link That record's hash, which covers all before it.
+	Link []byte `json:"link"`
+
+	// Sequence `seq` of the record that it is about.
+	Sequence int64 `json:"sequence"`
+
+	// Signature Ed25519, of the line `doorward audit checkpoint` and one each with `sequence`, `link` and the microseconds of `at`.
+	Signature []byte `json:"signature"`
+}
+
+// AuditCheckpointList defines model for AuditCheckpointList.
+type AuditCheckpointList struct {
+	Items []AuditCheckpoint `json:"items"`
+}
+
 // AuditRecord defines model for AuditRecord.
 type AuditRecord struct {
 	Action  string    `json:"action"`
@@ -1596,6 +1619,12 @@ type SuspendAccountParams struct {
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 
+// ListAuditCheckpointsParams defines parameters for ListAuditCheckpoints.
+type ListAuditCheckpointsParams struct {
+	// Limit How many at most.
+	Limit *int `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
 // ListAuditRecordsParams defines parameters for ListAuditRecords.
 type ListAuditRecordsParams struct {
 	// OrganisationID The organisation in which to act. Clients of the operator name it; others may leave it out.
@@ -2220,6 +2249,14 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /accounts/{account_id}/suspend (the `SuspendAccount` operationId).
 	SuspendAccount(ctx context.Context, accountID AccountInPath, params *SuspendAccountParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListAuditCheckpoints List signed checkpoints of the audit log
+	//
+	// The newest of the installation, newest first, for clients of the operator. Kept out of reach of whoever can write to
+	// the database, they show that the log was written anew or cut off: `doorward audit verify --checkpoints FILE`.
+	//
+	// Corresponds with GET /audit-checkpoints (the `ListAuditCheckpoints` operationId).
+	ListAuditCheckpoints(ctx context.Context, params *ListAuditCheckpointsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListAuditRecords List the audit log
 	//
@@ -3021,6 +3058,24 @@ func (c *Client) ActivateAccount(ctx context.Context, accountID AccountInPath, p
 // Corresponds with POST /accounts/{account_id}/suspend (the `SuspendAccount` operationId).
 func (c *Client) SuspendAccount(ctx context.Context, accountID AccountInPath, params *SuspendAccountParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewSuspendAccountRequest(c.Server, accountID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListAuditCheckpoints List signed checkpoints of the audit log
+//
+// The newest of the installation, newest first, for clients of the operator. Kept out of reach of whoever can write to
+// the database, they show that the log was written anew or cut off: `doorward audit verify --checkpoints FILE`.
+//
+// Corresponds with GET /audit-checkpoints (the `ListAuditCheckpoints` operationId).
+func (c *Client) ListAuditCheckpoints(ctx context.Context, params *ListAuditCheckpointsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListAuditCheckpointsRequest(c.Server, params)
 	if err != nil {
 		return nil, err
 	}
@@ -4956,6 +5011,60 @@ func NewSuspendAccountRequest(server string, accountID AccountInPath, params *Su
 			req.Header.Set("If-Match", headerParam0)
 		}
 
+	}
+
+	return req, nil
+}
+
+// NewListAuditCheckpointsRequest constructs an http.Request for the ListAuditCheckpoints method
+func NewListAuditCheckpointsRequest(server string, params *ListAuditCheckpointsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/audit-checkpoints")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
 	}
 
 	return req, nil
@@ -9122,6 +9231,16 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /accounts/{account_id}/suspend (the `SuspendAccount` operationId).
 	SuspendAccountWithResponse(ctx context.Context, accountID AccountInPath, params *SuspendAccountParams, reqEditors ...RequestEditorFn) (*SuspendAccountResponse, error)
 
+	// ListAuditCheckpointsWithResponse List signed checkpoints of the audit log
+	//
+	// The newest of the installation, newest first, for clients of the operator. Kept out of reach of whoever can write to
+	// the database, they show that the log was written anew or cut off: `doorward audit verify --checkpoints FILE`.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /audit-checkpoints (the `ListAuditCheckpoints` operationId).
+	ListAuditCheckpointsWithResponse(ctx context.Context, params *ListAuditCheckpointsParams, reqEditors ...RequestEditorFn) (*ListAuditCheckpointsResponse, error)
+
 	// ListAuditRecordsWithResponse List the audit log
 	//
 	// Newest first. Of the organisation; for clients of the operator that name none, the whole log.
@@ -10239,6 +10358,54 @@ func (r SuspendAccountResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r SuspendAccountResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ListAuditCheckpointsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *AuditCheckpointList
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Refusal
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListAuditCheckpointsResponse) GetJSON200() *AuditCheckpointList {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListAuditCheckpointsResponse) GetApplicationProblemJSONDefault() *Refusal {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListAuditCheckpointsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListAuditCheckpointsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListAuditCheckpointsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListAuditCheckpointsResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -13732,6 +13899,22 @@ func (c *ClientWithResponses) SuspendAccountWithResponse(ctx context.Context, ac
 	return ParseSuspendAccountResponse(rsp)
 }
 
+// ListAuditCheckpointsWithResponse List signed checkpoints of the audit log
+//
+// The newest of the installation, newest first, for clients of the operator. Kept out of reach of whoever can write to
+// the database, they show that the log was written anew or cut off: `doorward audit verify --checkpoints FILE`.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /audit-checkpoints (the `ListAuditCheckpoints` operationId).
+func (c *ClientWithResponses) ListAuditCheckpointsWithResponse(ctx context.Context, params *ListAuditCheckpointsParams, reqEditors ...RequestEditorFn) (*ListAuditCheckpointsResponse, error) {
+	rsp, err := c.ListAuditCheckpoints(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListAuditCheckpointsResponse(rsp)
+}
+
 // ListAuditRecordsWithResponse List the audit log
 //
 // Newest first. Of the organisation; for clients of the operator that name none, the whole log.
@@ -15293,6 +15476,39 @@ func ParseSuspendAccountResponse(rsp *http.Response) (*SuspendAccountResponse, e
 			headers.ETag = value
 		}
 		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListAuditCheckpointsResponse parses an HTTP response from a ListAuditCheckpointsWithResponse call
+func ParseListAuditCheckpointsResponse(rsp *http.Response) (*ListAuditCheckpointsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListAuditCheckpointsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest AuditCheckpointList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Refusal
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
 	}
 
 	return response, nil

@@ -54,7 +54,7 @@ them or as the servers log them, and give them with --checkpoints.`,
 		},
 	}
 	i.flags(cmd.Flags())
-	cmd.Flags().StringVar(&path, "checkpoints", "", "file of checkpoints that were kept elsewhere, one a line, or - for standard input")
+	cmd.Flags().StringVar(&path, "checkpoints", "", "file of checkpoints that were kept elsewhere, or - for standard input")
 	cmd.Flags().BytesBase64Var(&key, "key", nil, "public key of the checkpoints in the file, in base64 (default: this installation's)")
 	return cmd
 }
@@ -84,8 +84,7 @@ that the log was written anew or cut off: doorward audit verify --checkpoints FI
 
 const longestLine = 1 << 20
 
-// readCheckpoints reads those that were kept elsewhere: lines as they were
-// printed, or of a server's log, whose other lines are passed over.
+// readCheckpoints reads those that were kept elsewhere, and wants them signed.
 func readCheckpoints(ctx context.Context, stdin io.Reader, path string, key []byte, ours *journal.Checkpoints) (found []journal.Checkpoint, err error) {
 	in := stdin
 	if path != "-" {
@@ -101,25 +100,36 @@ func readCheckpoints(ctx context.Context, stdin io.Reader, path string, key []by
 			return nil, err
 		}
 	}
-	lines := bufio.NewScanner(in)
-	lines.Buffer(nil, longestLine)
-	for number := 1; lines.Scan(); number++ {
-		c, ok := checkpointIn(lines.Bytes())
-		if !ok {
-			continue
-		}
-		if !c.SignedBy(key) {
-			return nil, fmt.Errorf("%s, line %d: the checkpoint of record %d was not signed with the key %s", path, number, c.Sequence, base64.StdEncoding.EncodeToString(key))
-		}
-		found = append(found, c)
-	}
-	if err := lines.Err(); err != nil {
+	if found, err = parseCheckpoints(bufio.NewReader(in)); err != nil {
 		return nil, fmt.Errorf("read %s: %w", path, err)
+	}
+	for i := range found {
+		if !found[i].SignedBy(key) {
+			return nil, fmt.Errorf("%s: the checkpoint of record %d was not signed with the key %s", path, found[i].Sequence, base64.StdEncoding.EncodeToString(key))
+		}
 	}
 	if len(found) == 0 {
 		return nil, errors.New(path + ": there is no checkpoint in it")
 	}
 	return found, nil
+}
+
+// parseCheckpoints reads an array, as doorward audit checkpoints -o json prints
+// it, or lines: those of doorward audit checkpoint, or of a server's log, whose
+// other lines are passed over.
+func parseCheckpoints(in *bufio.Reader) (found []journal.Checkpoint, err error) {
+	if first, err := in.Peek(1); err == nil && first[0] == '[' {
+		err = json.NewDecoder(in).Decode(&found)
+		return found, err
+	}
+	lines := bufio.NewScanner(in)
+	lines.Buffer(nil, longestLine)
+	for lines.Scan() {
+		if c, ok := checkpointIn(lines.Bytes()); ok {
+			found = append(found, c)
+		}
+	}
+	return found, lines.Err()
 }
 
 func checkpointIn(line []byte) (c journal.Checkpoint, ok bool) {

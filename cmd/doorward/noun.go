@@ -214,6 +214,7 @@ var nouns = []noun{
 		id: []string{"seq"}, columns: []string{"seq", "at", "action", "subject", "actor", "address"},
 		verbs: []verb{
 			{name: "list", operation: "listAuditRecords", example: "doorward audit list --limit 20\n  doorward audit list --filter action=secret --filter from=7d -o json"},
+			{name: "checkpoints", operation: "listAuditCheckpoints", id: []string{"sequence"}, columns: []string{"sequence", "at", "key"}, example: "doorward audit checkpoints -o json   # to keep elsewhere, with their signatures"},
 		},
 		local: []func() *cobra.Command{newAuditVerify, newAuditCheckpoint},
 	},

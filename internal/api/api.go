@@ -19,6 +19,7 @@ import (
 	"github.com/doorward/doorward/internal/actor"
 	"github.com/doorward/doorward/internal/fault"
 	"github.com/doorward/doorward/internal/id"
+	"github.com/doorward/doorward/internal/journal"
 	"github.com/doorward/doorward/internal/registry"
 	"github.com/doorward/doorward/internal/signingkey"
 	"github.com/doorward/doorward/internal/sqldb"
@@ -29,7 +30,9 @@ type Config struct {
 	Registry *registry.Registry
 	Keys     *signingkey.Ring
 	DB       *sqldb.DB // of the leases of nodes
-	Ignored  []string  // query parameters that the gateway reads on every call
+	// Checkpoints of the audit log are handed out.
+	Checkpoints *journal.Checkpoints
+	Ignored     []string // query parameters that the gateway reads on every call
 	// Explain says what the gateway would decide about a call of a client.
 	Explain func(context.Context, *access.Request, id.Client) (access.Decision, error)
 }

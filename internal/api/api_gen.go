@@ -41,6 +41,9 @@ type ServerInterface interface {
 	// SuspendAccount Suspend an account
 	// (POST /accounts/{account_id}/suspend)
 	SuspendAccount(w http.ResponseWriter, r *http.Request, accountID AccountInPath, params SuspendAccountParams)
+	// ListAuditCheckpoints List signed checkpoints of the audit log
+	// (GET /audit-checkpoints)
+	ListAuditCheckpoints(w http.ResponseWriter, r *http.Request, params ListAuditCheckpointsParams)
 	// ListAuditRecords List the audit log
 	// (GET /audit-records)
 	ListAuditRecords(w http.ResponseWriter, r *http.Request, params ListAuditRecordsParams)
@@ -612,6 +615,39 @@ func (siw *ServerInterfaceWrapper) SuspendAccount(w http.ResponseWriter, r *http
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.SuspendAccount(w, r, accountID, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ListAuditCheckpoints operation middleware
+func (siw *ServerInterfaceWrapper) ListAuditCheckpoints(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListAuditCheckpointsParams
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", r.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "limit"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "limit", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListAuditCheckpoints(w, r, params)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -4081,6 +4117,7 @@ var operations = map[string]serve{
 	"rotateSigningKey":        (*ServerInterfaceWrapper).RotateSigningKey,
 	"withdrawSigningKey":      (*ServerInterfaceWrapper).WithdrawSigningKey,
 	"listAuditRecords":        (*ServerInterfaceWrapper).ListAuditRecords,
+	"listAuditCheckpoints":    (*ServerInterfaceWrapper).ListAuditCheckpoints,
 	"listWebhooks":            (*ServerInterfaceWrapper).ListWebhooks,
 	"createWebhook":           (*ServerInterfaceWrapper).CreateWebhook,
 	"deleteWebhook":           (*ServerInterfaceWrapper).DeleteWebhook,
@@ -4400,6 +4437,45 @@ type SuspendAccountdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response SuspendAccountdefaultApplicationProblemPlusJSONResponse) VisitSuspendAccountResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAuditCheckpointsRequestObject struct {
+	Params ListAuditCheckpointsParams
+}
+
+type ListAuditCheckpointsResponseObject interface {
+	VisitListAuditCheckpointsResponse(w http.ResponseWriter) error
+}
+
+type ListAuditCheckpoints200JSONResponse AuditCheckpointList
+
+func (response ListAuditCheckpoints200JSONResponse) VisitListAuditCheckpointsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAuditCheckpointsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListAuditCheckpointsdefaultApplicationProblemPlusJSONResponse) VisitListAuditCheckpointsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -7272,6 +7348,9 @@ type StrictServerInterface interface {
 	// SuspendAccount Suspend an account
 	// (POST /accounts/{account_id}/suspend)
 	SuspendAccount(ctx context.Context, request SuspendAccountRequestObject) (SuspendAccountResponseObject, error)
+	// ListAuditCheckpoints List signed checkpoints of the audit log
+	// (GET /audit-checkpoints)
+	ListAuditCheckpoints(ctx context.Context, request ListAuditCheckpointsRequestObject) (ListAuditCheckpointsResponseObject, error)
 	// ListAuditRecords List the audit log
 	// (GET /audit-records)
 	ListAuditRecords(ctx context.Context, request ListAuditRecordsRequestObject) (ListAuditRecordsResponseObject, error)
@@ -7710,6 +7789,32 @@ func (sh *strictHandler) SuspendAccount(w http.ResponseWriter, r *http.Request, 
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(SuspendAccountResponseObject); ok {
 		if err := validResponse.VisitSuspendAccountResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListAuditCheckpoints operation middleware
+func (sh *strictHandler) ListAuditCheckpoints(w http.ResponseWriter, r *http.Request, params ListAuditCheckpointsParams) {
+	var request ListAuditCheckpointsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListAuditCheckpoints(ctx, request.(ListAuditCheckpointsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListAuditCheckpoints")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListAuditCheckpointsResponseObject); ok {
+		if err := validResponse.VisitListAuditCheckpointsResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

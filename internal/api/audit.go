@@ -4,6 +4,9 @@ import (
 	"context"
 	"encoding/json"
 
+	"github.com/doorward/doorward/internal/actor"
+	"github.com/doorward/doorward/internal/fault"
+	"github.com/doorward/doorward/internal/journal"
 	"github.com/doorward/doorward/internal/registry"
 	"github.com/doorward/doorward/management"
 )
@@ -34,4 +37,26 @@ func (c *call) ListAuditRecords(ctx context.Context, r ListAuditRecordsRequestOb
 		}
 	}
 	return out, nil
+}
+
+// ListAuditCheckpoints is the operator's: the chain is one for all organisations,
+// and tells how much they do.
+func (c *call) ListAuditCheckpoints(ctx context.Context, r ListAuditCheckpointsRequestObject) (ListAuditCheckpointsResponseObject, error) {
+	if err := c.by.Require(actor.AuditRead, ""); err != nil {
+		return nil, err
+	}
+	if !c.by.Operator() {
+		return nil, fault.Errorf(fault.Forbidden, "checkpoints are of the whole installation: ask its operator")
+	}
+	limit := int64(20)
+	if r.Params.Limit != nil {
+		limit = int64(*r.Params.Limit)
+	}
+	made, err := c.Checkpoints.Newest(ctx, limit)
+	if err != nil {
+		return nil, err
+	}
+	return ListAuditCheckpoints200JSONResponse{Items: items(made, func(m *journal.Checkpoint) management.AuditCheckpoint {
+		return management.AuditCheckpoint{Sequence: m.Sequence, Link: m.Link, At: m.At, Key: m.Key, Signature: m.Signature}
+	})}, nil
 }

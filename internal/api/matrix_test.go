@@ -90,6 +90,7 @@ listSigningKeys         f f f f f u x f
 rotateSigningKey        f f f f f u x f
 withdrawSigningKey      f f f f f u x f
 listAuditRecords        x f f f x u x f
+listAuditCheckpoints    f f f f f u x f
 listNodes               f f f f f u x f
 listWebhooks            x f f f x u x f
 createWebhook           x f f f n u x f

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"time"
 
 	"github.com/doorward/doorward/internal/actor"
@@ -202,12 +203,17 @@ func (c *Checkpoints) insertKey(ctx context.Context, tx *sqldb.Tx, sealed []byte
 	return Log{Now: c.Now, Rand: c.Rand}.Append(ctx, tx, actor.NewSystem("checkpoint"), Event{Action: "audit-key.create", Subject: "audit-key"})
 }
 
-// All returns the checkpoints in the database, oldest first. One that was not
+// All returns the checkpoints in the database, newest first. One that was not
 // signed with the installation's key is a *ChainError.
-func (c *Checkpoints) All(ctx context.Context) (all []Checkpoint, err error) {
+func (c *Checkpoints) All(ctx context.Context) ([]Checkpoint, error) {
+	return c.Newest(ctx, math.MaxInt64)
+}
+
+// Newest is All of so many.
+func (c *Checkpoints) Newest(ctx context.Context, limit int64) (all []Checkpoint, err error) {
 	err = c.DB.ViewAll(ctx, func(tx *sqldb.Tx) error {
 		all = nil
-		rows, err := tx.Query(ctx, `SELECT seq, link, at, signature FROM audit_checkpoint ORDER BY seq`)
+		rows, err := tx.Query(ctx, `SELECT seq, link, at, signature FROM audit_checkpoint ORDER BY seq DESC LIMIT $1`, limit)
 		if err != nil {
 			return err
 		}

@@ -229,7 +229,7 @@ func (s *Server) OpenKeys(ctx context.Context) (err error) {
 		return err
 	}
 	s.managementAPI, err = api.New(api.Config{
-		Registry: s.registry, Keys: s.keys, DB: s.db, Ignored: []string{s.config.AccountParameter, s.config.OrganisationParameter},
+		Registry: s.registry, Keys: s.keys, DB: s.db, Checkpoints: s.checkpoints, Ignored: []string{s.config.AccountParameter, s.config.OrganisationParameter},
 		Explain: func(ctx context.Context, r *access.Request, client id.Client) (access.Decision, error) {
 			return s.access.Explain(ctx, r, client)
 		},
