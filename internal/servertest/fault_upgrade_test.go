@@ -165,6 +165,20 @@ func (i *installation) start(b program, name, databaseHost string) *node {
 	return n
 }
 
+// end waits for the end of a server that ends by itself.
+func (n *node) end(t *testing.T) error {
+	t.Helper()
+	select {
+	case err := <-n.ended:
+		return err
+	case <-time.After(time.Minute):
+		_ = n.process.Process.Kill()
+		<-n.ended
+		t.Errorf("%s did not end within a minute", n.name)
+		return nil
+	}
+}
+
 // add starts a server that gets traffic.
 func (i *installation) add(b program, name string) {
 	i.t.Helper()
@@ -379,11 +393,11 @@ func TestServersOfOldAndNewBinariesWorkSideBySide(t *testing.T) {
 		}
 	}
 	hole.gate.Unlock()
-	if err := <-cutOff.ended; err == nil || !strings.Contains(cutOff.said.String(), sqldb.ErrOutdated.Error()) {
+	if err := cutOff.end(t); err == nil || !strings.Contains(cutOff.said.String(), sqldb.ErrOutdated.Error()) {
 		t.Errorf("the old server that was cut off ended with %v:\n%s", err, &cutOff.said)
 	}
 	refused := i.start(before, "c", i.database.Host)
-	if err := <-refused.ended; err == nil || refused.url != "" || !strings.Contains(refused.said.String(), "upgrade doorward") {
+	if err := refused.end(t); err == nil || refused.url != "" || !strings.Contains(refused.said.String(), "upgrade doorward") {
 		t.Errorf("the old binary started, or said not why it did not: %v\n%s", err, &refused.said)
 	}
 	i.add(today, "c") // its twin
