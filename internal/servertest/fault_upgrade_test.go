@@ -173,9 +173,8 @@ func (n *node) end(t *testing.T) error {
 		return err
 	case <-time.After(time.Minute):
 		_ = n.process.Process.Kill()
-		<-n.ended
 		t.Errorf("%s did not end within a minute", n.name)
-		return nil
+		return <-n.ended
 	}
 }
 
