@@ -50,7 +50,7 @@ e2e-full: ## the same in both themes and widths, with a large account and everyt
 faults-short: ## kill, fill, break and overload the platform, for three minutes
 	scripts/faults some
 
-faults: ## the same at length: 500 kills, overload for a minute
+faults: ## the same at length: 500 kills, 20,000 revocations on several nodes, overload for a minute
 	scripts/faults all
 
 fresh: ## do what a newcomer does: clone, and the README's first command, with empty caches
