@@ -285,6 +285,7 @@ func (c *cluster) stayRevoked(t *testing.T, client *http.Client, batch []*caught
 // break: what was acknowledged is in force everywhere within the bound, stays
 // so, and is recorded once.
 func TestRevokedHereIsRefusedThereUnderFaults(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	if !slices.Contains(sqldbtest.Engines(), "postgres") {
 		return
 	}
