@@ -160,13 +160,18 @@ func (o *output) String() string {
 // `doorward dev` prints each mail.
 func (p *product) link(to, subject string) string {
 	p.t.Helper()
-	mail := regexp.MustCompile(`(?s).*\n--- Mail to ` + regexp.QuoteMeta(to+": "+subject) + `[^\n]*\n.*?` + regexp.QuoteMeta(p.DashboardURL) + `(/\S+)`)
+	return p.printed(regexp.MustCompile(`(?s).*\n--- Mail to ` + regexp.QuoteMeta(to+": "+subject) + `[^\n]*\n.*?` + regexp.QuoteMeta(p.DashboardURL) + `(/\S+)`))
+}
+
+// printed waits until the product has said something, and is its first group.
+func (p *product) printed(what *regexp.Regexp) string {
+	p.t.Helper()
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
-		if found := mail.FindStringSubmatch(p.said.String()); found != nil {
+		if found := what.FindStringSubmatch(p.said.String()); found != nil {
 			return found[1]
 		}
 	}
-	p.t.Fatalf("no mail %q to %s: %s", subject, to, p.said.String())
+	p.t.Fatalf("it never said %s but\n%s", what, p.said.String())
 	return ""
 }
 
