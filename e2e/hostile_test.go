@@ -22,7 +22,7 @@ const (
 // page: nothing of them is run, and the layout holds.
 func TestHostileTextIsText(t *testing.T) {
 	p := start(t)
-	p.fixtures(t) // what there is to look at bears its usual names while it is made
+	fixtures := p.fixtures(t) // which finds things by their usual names
 	v := p.signedIn(t, ada)
 	base := func(path string) string {
 		return v.find(path, regexp.MustCompile(`name="base" value="([^"]*)"`))
@@ -41,7 +41,6 @@ func TestHostileTextIsText(t *testing.T) {
 		}
 	}
 	renamed := strings.NewReplacer("Sample client", markup, "Sandbox", arabic, "Sample organisation", wideText, "Ada Lovelace", markup)
-	fixtures := p.fixtures(t)
 	for _, route := range dashboard.Routes() {
 		at := slices.IndexFunc(fixtures[route.Pattern], func(f fixture) bool {
 			return f.who == ada && f.status == http.StatusOK && f.leads == nil && f.acts == nil
