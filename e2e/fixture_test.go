@@ -59,14 +59,6 @@ func (p *product) fixtures(t *testing.T) map[string][]fixture {
 		},
 		"/a/{account}/start":                 {{path: account + "/start", status: 200, heading: "First steps", primary: "Create client and secret", who: ada}},
 		"/a/{account}/clients/{client}/live": {{path: client + "/live", status: 200, heading: "First call", who: ada}},
-		"/a/{account}/products": {
-			{path: account + "/products", status: 200, heading: "Products", who: ada},
-			{path: "/a/" + p.ProductionAccount + "/products?q=nothing", status: 200, heading: "Products", who: ada},
-		},
-		"/a/{account}/products/{product}": {
-			{path: account + "/products/auth", status: 200, heading: "Authentication", primary: "Use in a client", who: ada},
-			{path: "/a/" + p.ProductionAccount + "/products/management", status: 200, heading: "Management", primary: "Use in a client", who: ada},
-		},
 		"/a/{account}/clients": {
 			{path: clients, status: 200, heading: "Clients", primary: "Create client", who: ada},
 			{path: clients, status: 200, heading: "Clients", who: mary},
@@ -108,6 +100,7 @@ func (p *product) fixtures(t *testing.T) map[string][]fixture {
 		all[pattern] = append(all[pattern], list...)
 	}
 	maps.Copy(all, p.operatorFixtures(t))
+	maps.Copy(all, p.catalogueFixtures(t))
 	p.ask(t, client, organisation)
 	return all
 }

@@ -68,11 +68,19 @@ func (d *dashboard) random() string {
 // readForm takes what a browser's form sends, and nothing else (WEB-03).
 func (x *exchange) readForm() error {
 	kind, _, err := mime.ParseMediaType(x.Header.Get("Content-Type"))
-	if err != nil && x.ContentLength != 0 || kind != "" && kind != "application/x-www-form-urlencoded" {
+	file := kind == "multipart/form-data" && x.route.uploads
+	if err != nil && x.ContentLength != 0 || kind != "" && kind != "application/x-www-form-urlencoded" && !file {
 		return errNoForm
 	}
-	x.Body = http.MaxBytesReader(x.w, x.Body, maxForm)
-	if err := x.ParseForm(); err != nil {
+	parse, most := x.ParseForm, int64(maxForm)
+	if x.route.uploads {
+		most = maxUpload
+	}
+	if file {
+		parse = func() error { return x.ParseMultipartForm(most) } // all of it in memory
+	}
+	x.Body = http.MaxBytesReader(x.w, x.Body, most)
+	if err := parse(); err != nil {
 		if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 			return errLargeForm
 		}

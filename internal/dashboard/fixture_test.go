@@ -89,6 +89,7 @@ type site struct {
 	invitation                     id.Invitation         // into A, as viewer
 	link                           string                // to it
 	record                         int64                 // of the audit log of A
+	products                       int                   // made by anew
 	mail                           string                // of the outbox: the invitation
 	person                         id.Person             // the viewer
 	like                           registry.CreatePerson // with the password of everybody
@@ -381,7 +382,7 @@ func (s *site) random() string { return string(id.NewSecret(s.registry.Rand)) }
 func (s *site) at(pattern string) string {
 	return strings.NewReplacer(
 		"{organisation}", string(s.organisation), "{account}", string(s.sandbox), "{client}", string(s.client), "{secret}", string(s.secret), "{value}", s.value, "{$}", "",
-		"{person}", string(s.person), "{invitation}", string(s.invitation), "{mail}", s.mail, "{purpose}", "sandbox", "{key}", s.keyOf("sandbox", signingkey.Next), "/invite/{link}", s.link, "{product}", "auth", "{record}", strconv.FormatInt(s.record, 10),
+		"{person}", string(s.person), "{invitation}", string(s.invitation), "{mail}", s.mail, "{purpose}", "sandbox", "{key}", s.keyOf("sandbox", signingkey.Next), "/invite/{link}", s.link, "{product}", "auth", "{permission}", "auth.sessions.read", "{version}", "1", "{environment}", "production", "{record}", strconv.FormatInt(s.record, 10),
 	).Replace(pattern)
 }
 

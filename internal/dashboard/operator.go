@@ -25,6 +25,7 @@ const operatorPath = "/operator"
 var operatorNav = []navEntry{
 	{"Home", "", "house", "h"},
 	{"Organisations", "/organisations", "building-2", "o"},
+	{"Products", "/products", "package", "p"},
 	{"API clients", "/clients", "boxes", "c"},
 	{"Staff", "/staff", "users", "t"},
 	{"Signing keys", "/keys", "key-round", "k"},
@@ -290,7 +291,7 @@ func (x *exchange) firstRun() ([]view.Step, error) {
 	steps := []view.Step{
 		{Title: "Set the public URL", Text: "Callers reach the API domain at " + x.d.APIURL + ". Change public_url before the first client: all tokens carry it.", Done: !onLoopback(x.d.APIURL)},
 		{Title: "Name a mail server", Text: "Invitations and links to set passwords go by mail. Set mail.server in the configuration.", Done: x.d.Registry.Mail.Delivers()},
-		{Title: "Add the first API product", Text: "A product is what you sell: a path prefix, upstreams, permissions and routes.", Done: offered},
+		{Title: "Add the first API product", Text: "A product is what you sell: a path prefix, upstreams, permissions and routes.", Path: productsPath + "/new", Action: "Add product", Done: offered},
 	}
 	if !slices.ContainsFunc(steps, func(s view.Step) bool { return !s.Done }) {
 		return nil, nil

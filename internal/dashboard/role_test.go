@@ -100,6 +100,18 @@ var forms = map[string][]string{
 
 	"/a/{account}/settings": {"name", "Renamed by #"},
 
+	"/operator/requests/{request}/approve":       {"organisation", "{organisation}"},
+	"/operator/requests/{request}/decline":       {"organisation", "{organisation}"},
+	"/operator/products/new":                     {"key", "by_#", "name", "By #", "prefix", "/by/#", "visibility", "draft"},
+	"/operator/products/{product}":               {"name", "Renamed", "prefix", "/{product}", "visibility", "published", "sandbox_access", "open", "production_access", "granted", "sandbox_upstream", "http://127.0.0.1:1"},
+	"/operator/products/{product}/test":          {"environment", "sandbox"},
+	"/operator/products/{product}/delete":        {"name", "Billing"},
+	"/operator/products/{product}/permissions":   {"key", "{product}.more"},
+	"/operator/products/{product}/routes/edit":   {"method", "GET", "path", "/more", "permissions", "{product}.read"},
+	"/operator/products/{product}/routes/remove": {"was_method", "GET", "was_path", "/invoices"},
+	"/operator/products/{product}/import":        {"document", "{openapi: 3.1.0, paths: {/x: {get: {security: []}}}}"},
+	"/operator/products/{product}/organisations": {"organisation", "{organisation}", "environment", "production"},
+
 	"/a/{account}/start":                                    {"name", "Start of #", "product", "echo"},
 	"/a/{account}/clients/new":                              {"name", "Client of #", "product", "auth", "template", "read"},
 	"/a/{account}/clients/{client}/state":                   {"state", "disabled"},

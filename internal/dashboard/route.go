@@ -18,6 +18,7 @@ type route struct {
 	method, pattern string
 	handle          handler
 	open            bool          // to people who are not signed in
+	uploads         bool          // its form may come with a file
 	needs           actor.Ability // of a GET: to see it; of a POST: what its refusal names
 }
 
@@ -39,7 +40,7 @@ func Routes() []Route {
 
 // routes is the map of the Dashboard.
 func (d *dashboard) routes() []route {
-	return slices.Concat(d.clientRoutes(), d.operatorRoutes(), []route{
+	return slices.Concat(d.clientRoutes(), d.operatorRoutes(), d.operatorProductRoutes(), []route{
 		{method: "GET", pattern: "/{$}", handle: d.root, open: true},
 		{method: "GET", pattern: "/signup", handle: d.signUpForm, open: true},
 		{method: "POST", pattern: "/signup", handle: d.signUp, open: true},

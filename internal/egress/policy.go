@@ -16,6 +16,12 @@ type Policy struct {
 	// by plain HTTP too where the URL names an address of them: for tests and
 	// for operators whose receivers stand inside.
 	Allow []netip.Prefix
+
+	// Inside lets a request stay in the operator's own networks, as upstreams do:
+	// private addresses and this machine are reached, by plain HTTP too. What
+	// lends its address to a host, link-local networks and the metadata services
+	// of clouds, is refused all the same.
+	Inside bool
 }
 
 // Check refuses a URL that can never be reached: another scheme than https,
@@ -35,7 +41,7 @@ func (p Policy) Check(target string) error {
 	if literal && !p.allows(address) {
 		return fmt.Errorf("%w: it is an internal or special one, so choose another, or have the operator allow its network", ErrRefused)
 	}
-	inside := literal && p.named(address)
+	inside := literal && p.named(address) || p.Inside
 	if u.Scheme != "https" && (u.Scheme != "http" || !inside) {
 		return errors.New("the URL must begin with https://")
 	}
@@ -55,8 +61,24 @@ func parseHost(host string) (netip.Addr, bool) {
 
 // allows says whether an address may be dialled.
 func (p Policy) allows(address netip.Addr) bool {
-	return p.named(address) || isPublic(address)
+	return p.named(address) || isPublic(address) || p.Inside && isInside(address)
 }
+
+// isInside is true of an operator's own networks.
+func isInside(address netip.Addr) bool {
+	address = address.Unmap().WithZone("")
+	if slices.Contains(metadata, address) {
+		return false
+	}
+	return address.IsPrivate() || address.IsLoopback() || carriers.Contains(address)
+}
+
+// carriers is the network of carriers' NAT, which overlay networks use too.
+var carriers = netip.MustParsePrefix("100.64.0.0/10")
+
+// metadata are the services of clouds that hand out credentials by address, as
+// far as they are not link-local.
+var metadata = []netip.Addr{netip.MustParseAddr("100.100.100.200"), netip.MustParseAddr("fd00:ec2::254")}
 
 func (p Policy) named(address netip.Addr) bool {
 	address = address.Unmap().WithZone("")

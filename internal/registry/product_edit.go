@@ -46,6 +46,7 @@ type PutProduct struct {
 	Definition Definition `json:"definition"`
 	Source     Source     `json:"source"`
 	Base       int64      `json:"base,omitempty"`
+	New        bool       `json:"new,omitempty"` // fault.Conflict if the product is there
 }
 
 func (e PutProduct) apply(ctx context.Context, c *change) error {
@@ -70,6 +71,9 @@ func (e PutProduct) apply(ctx context.Context, c *change) error {
 	}
 	if live.Source != e.Source {
 		return fault.Errorf(fault.Conflict, "the product %s belongs to the source %s and can be changed there only", next.Key, live.Source)
+	}
+	if e.New && live.Version > 0 {
+		return fault.Errorf(fault.Conflict, "there is a product with the key %s already: choose another", next.Key)
 	}
 	if err := stale(e.Base, live.Version, "the product"); err != nil {
 		return err
@@ -129,6 +133,13 @@ func (e DeleteProduct) apply(ctx context.Context, c *change) error {
 		c.exec(ctx, `DELETE FROM product_grant WHERE product = $1 -- any organisation: a product is the operator's`, e.Product),
 		c.exec(ctx, `DELETE FROM product_version WHERE product = $1`, e.Product),
 		c.exec(ctx, `DELETE FROM product WHERE key = $1`, e.Product))
+}
+
+// CheckProduct says what is wrong with a definition by itself, and changes
+// nothing.
+func (r *Registry) CheckProduct(d Definition) error {
+	next := d.normal()
+	return next.validate(r.IssuerPath)
 }
 
 // mayUseSource keeps people and clients from speaking for the configuration

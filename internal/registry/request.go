@@ -334,8 +334,9 @@ func (r *Registry) Requests(ctx context.Context, by actor.Actor, filter RequestF
 	return list, err
 }
 
-// AccessRequest returns the newest request for a product in an environment that
-// somebody of the actor's organisation made; nil if nobody did.
+// AccessRequest returns the request for a product in an environment that waits,
+// else the newest that somebody of the actor's organisation made; nil if nobody
+// did.
 func (r *Registry) AccessRequest(ctx context.Context, by actor.Actor, grant GrantProduct) (*Request, error) {
 	if _, err := whereMay(by, actor.ProductRead); err != nil {
 		return nil, err
@@ -346,8 +347,9 @@ func (r *Registry) AccessRequest(ctx context.Context, by actor.Actor, grant Gran
 	}
 	var found []Request
 	err = r.DB.View(ctx, func(tx *sqldb.Tx) error {
-		found, err = rowsOf(ctx, tx, scanRequest, `SELECT `+requestColumns+` FROM request WHERE organisation_id = $1 AND edits = $2 ORDER BY created_at DESC, id DESC LIMIT 1`,
-			by.Organisation(), string(edits))
+		found, err = rowsOf(ctx, tx, scanRequest, `SELECT `+requestColumns+` FROM request WHERE organisation_id = $1 AND edits = $2
+			ORDER BY CASE WHEN state = 'pending' AND expires_at > $3 THEN 0 ELSE 1 END, created_at DESC, id DESC LIMIT 1`,
+			by.Organisation(), string(edits), r.Now().UnixMicro())
 		return err
 	})
 	if err != nil || len(found) == 0 {

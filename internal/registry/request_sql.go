@@ -66,9 +66,9 @@ func (c *change) tellDeciders(ctx context.Context, r *Request, asks []ask) error
 	if err != nil {
 		return err
 	}
-	place := r.Organisation
+	place, path := r.Organisation, "/o/"+string(r.Organisation)+"/requests"
 	if r.ForOperator {
-		place = ""
+		place, path = "", "/operator/requests"
 	}
 	members, err := listMembers(ctx, c.tx, place)
 	if err != nil {
@@ -80,7 +80,7 @@ func (c *change) tellDeciders(ctx context.Context, r *Request, asks []ask) error
 			continue
 		}
 		told++
-		if err := c.mailTo(ctx, m.Email, r.Organisation, mail.RequestAsked("/o/"+string(r.Organisation)+"/requests", who, o.Name, r.Note)); err != nil {
+		if err := c.mailTo(ctx, m.Email, r.Organisation, mail.RequestAsked(path, who, o.Name, r.Note)); err != nil {
 			return err
 		}
 	}
