@@ -320,11 +320,7 @@ func (d *dashboard) deleteProduct(x *exchange) error {
 	return x.showProductDeletion(status, frame, errs)
 }
 
-// queryOf writes names and values as an address has them.
-func queryOf(pairs ...string) string {
-	values := url.Values{}
-	for i := 0; i < len(pairs); i += 2 {
-		values.Set(pairs[i], pairs[i+1])
-	}
-	return "?" + values.Encode()
+// routeQuery names a route in an address.
+func routeQuery(method, path string) string {
+	return "?" + url.Values{"method": {method}, "path": {path}}.Encode()
 }

@@ -42,7 +42,7 @@ func (d *dashboard) productRoutes(x *exchange) error {
 }
 
 func routeRow(path string, d *registry.Definition, r *registry.Route) view.RouteRow {
-	return view.RouteRow{Words: routeWords(d, r), Needs: needsWords(r), Public: r.Public, Edit: path + "/routes/edit" + queryOf("method", r.Method, "path", r.Path)}
+	return view.RouteRow{Words: routeWords(d, r), Needs: needsWords(r), Public: r.Public, Edit: path + "/routes/edit" + routeQuery(r.Method, r.Path)}
 }
 
 // tried says which route a call is of, as the gateway finds it in this version of
