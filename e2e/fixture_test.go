@@ -83,6 +83,11 @@ func (p *product) fixtures(t *testing.T) map[string][]fixture {
 		"/a/{account}/clients/{client}/secrets/{secret}/rotate":  {{path: secret + "/rotate", status: 200, heading: "Rotate secret doorward dev", primary: "Rotate secret", who: ada}},
 		"/a/{account}/clients/{client}/secrets/{secret}/disable": {{path: secret + "/disable", status: 200, heading: "Disable secret doorward dev", primary: "Disable secret", who: ada}},
 		"/a/{account}/clients/{client}/secrets/{secret}/revoke":  {{path: secret + "/revoke", status: 200, heading: "Revoke secret doorward dev", primary: "Revoke secret", who: ada}},
+		"/search": {
+			{path: "/search?at=" + account, status: 200, heading: "Search", who: ada},
+			{path: "/search?q=sa&at=" + account, status: 200, heading: "Search", who: ada},
+			{path: "/search?q=nothing", status: 200, heading: "Search", who: mary},
+		},
 		"/help":        {{path: "/help", status: 200, heading: "Help"}, {path: "/help", status: 200, heading: "Help", who: ada}},
 		"/help/errors": {{path: "/help/errors", status: 200, heading: "Error codes"}},
 		"/help/api":    {{path: "/help/api", status: 200, heading: "Management API"}},

@@ -105,7 +105,7 @@ func (x *exchange) base() int64 {
 func (x *exchange) page(title string, context ...string) view.Page {
 	p := view.Page{
 		Title: title, Context: context, Site: x.d.Name, Assets: x.d.assets.paths, Path: x.URL.RequestURI(),
-		Theme: x.theme(), NoKeys: x.cookie(keysCookie) == "off", Now: x.d.Now(), Places: x.places, Nav: x.nav(),
+		Theme: x.theme(), NoKeys: x.cookie(keysCookie) == "off", Now: x.d.Now(), Places: x.places, Nav: x.nav(), At: x.here(),
 	}
 	if x.session != nil {
 		p.Person = &view.Person{Name: x.session.Person.Title(), Email: x.session.Person.Email}

@@ -187,7 +187,7 @@ func (x *exchange) sees(ability actor.Ability) error {
 // findPlaces lists where the person can go: the operator's area, their
 // organisations, and the accounts of the one in which they are.
 func (x *exchange) findPlaces() error {
-	if slices.ContainsFunc(x.session.Memberships, func(m registry.Membership) bool { return m.Organisation == "" }) {
+	if x.isOperators() {
 		x.places = append(x.places, view.Place{Name: "Operator", Path: operatorPath, Environment: view.Operator, Current: x.operator})
 	}
 	here := x.organisation.ID
@@ -208,6 +208,11 @@ func (x *exchange) findPlaces() error {
 		return x.addPlaces(x.organisation.ID, x.organisation.Name, true)
 	}
 	return nil
+}
+
+// isOperators says whether the person is of the operator's people.
+func (x *exchange) isOperators() bool {
+	return slices.ContainsFunc(x.session.Memberships, func(m registry.Membership) bool { return m.Organisation == "" })
 }
 
 func (x *exchange) addPlaces(key id.Organisation, name string, open bool) error {

@@ -65,6 +65,7 @@ func (d *dashboard) routes() []route {
 		{method: "GET", pattern: "/invite/{link}", handle: d.invited, open: true},
 		{method: "POST", pattern: "/invite/{link}", handle: d.accept, open: true},
 
+		{method: "GET", pattern: "/search", handle: d.search},
 		{method: "GET", pattern: "/me", handle: d.me},
 		{method: "POST", pattern: "/me", handle: d.saveMe},
 		{method: "POST", pattern: "/me/verification", handle: d.sendVerification},

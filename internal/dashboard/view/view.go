@@ -20,6 +20,7 @@ type Page struct {
 	Site    string   // name of the installation
 	Assets  Assets
 	Path    string // of this page, for links that come back to it
+	At      string // the place in which it is; "": none
 	Theme   string // "light", "dark", or "" for the system's
 	NoKeys  bool   // single-letter keys are switched off
 	Now     time.Time
@@ -30,6 +31,7 @@ type Page struct {
 	Places      []Place // where the person can go; the current one first
 	Nav         []NavItem
 	Flash       *Flash
+	Searching   bool   // it is the page that the palette is a part of
 	Width       string // class of main: "", "narrow", "middle"
 }
 

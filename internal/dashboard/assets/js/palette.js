@@ -5,7 +5,7 @@ const palette = document.querySelector("#palette");
 function openPalette() {
 	if (!palette || palette.open) return;
 	palette.showModal();
-	palette.querySelector("input").select();
+	palette.querySelector("[type=search]").select();
 	if (!palette.querySelector(".results a")) palette.querySelector("form").requestSubmit();
 }
 
@@ -29,7 +29,8 @@ addEventListener("keydown", (event) => {
 		walk(event.key === "ArrowDown" ? 1 : -1);
 	} else if (palette?.open && event.key === "Enter" && event.target.matches("input")) {
 		const link = palette.querySelector(".results a.active") ?? palette.querySelector(".results a");
-		if (link) { event.preventDefault(); link.click(); }
+		const of = palette.querySelector("[data-for]")?.dataset.for; // of an earlier text: Enter looks for this one
+		if (link && of === event.target.value.trim()) { event.preventDefault(); link.click(); }
 	}
 });
 
