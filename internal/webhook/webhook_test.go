@@ -580,7 +580,7 @@ func TestAnErasedRecordIsDeliveredWithoutItsContent(t *testing.T) {
 		i.webhook()
 		i.rename("a person's name")
 		err := i.db.Write(t.Context(), func(tx *sqldb.Tx) error {
-			_, err := tx.Exec(t.Context(), `UPDATE audit SET content = NULL, salt = NULL WHERE action = 'organisation.rename'`)
+			_, err := tx.Exec(t.Context(), `UPDATE audit SET content = NULL, salt = NULL, address = '' WHERE action = 'organisation.rename'`)
 			return err
 		})
 		if err != nil {
