@@ -239,6 +239,90 @@ func (e PlannedStepKind) Valid() bool {
 	}
 }
 
+// Defines values for RequestState.
+const (
+	RequestStateApproved  RequestState = "approved"
+	RequestStateDeclined  RequestState = "declined"
+	RequestStateExpired   RequestState = "expired"
+	RequestStatePending   RequestState = "pending"
+	RequestStateWithdrawn RequestState = "withdrawn"
+)
+
+// Valid indicates whether the value is a known member of the RequestState enum.
+func (e RequestState) Valid() bool {
+	switch e {
+	case RequestStateApproved:
+		return true
+	case RequestStateDeclined:
+		return true
+	case RequestStateExpired:
+		return true
+	case RequestStatePending:
+		return true
+	case RequestStateWithdrawn:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for RequestedAction.
+const (
+	RequestedActionAccountCreate           RequestedAction = "account.create"
+	RequestedActionAccountRename           RequestedAction = "account.rename"
+	RequestedActionClientCreate            RequestedAction = "client.create"
+	RequestedActionClientDelete            RequestedAction = "client.delete"
+	RequestedActionClientDisable           RequestedAction = "client.disable"
+	RequestedActionClientEnable            RequestedAction = "client.enable"
+	RequestedActionClientPermissionsAdd    RequestedAction = "client.permissions.add"
+	RequestedActionClientPermissionsRemove RequestedAction = "client.permissions.remove"
+	RequestedActionClientUpdate            RequestedAction = "client.update"
+	RequestedActionMemberRemove            RequestedAction = "member.remove"
+	RequestedActionMemberRoles             RequestedAction = "member.roles"
+	RequestedActionProductGrant            RequestedAction = "product.grant"
+	RequestedActionSecretDisable           RequestedAction = "secret.disable"
+	RequestedActionSecretEnable            RequestedAction = "secret.enable"
+	RequestedActionSecretRevoke            RequestedAction = "secret.revoke"
+)
+
+// Valid indicates whether the value is a known member of the RequestedAction enum.
+func (e RequestedAction) Valid() bool {
+	switch e {
+	case RequestedActionAccountCreate:
+		return true
+	case RequestedActionAccountRename:
+		return true
+	case RequestedActionClientCreate:
+		return true
+	case RequestedActionClientDelete:
+		return true
+	case RequestedActionClientDisable:
+		return true
+	case RequestedActionClientEnable:
+		return true
+	case RequestedActionClientPermissionsAdd:
+		return true
+	case RequestedActionClientPermissionsRemove:
+		return true
+	case RequestedActionClientUpdate:
+		return true
+	case RequestedActionMemberRemove:
+		return true
+	case RequestedActionMemberRoles:
+		return true
+	case RequestedActionProductGrant:
+		return true
+	case RequestedActionSecretDisable:
+		return true
+	case RequestedActionSecretEnable:
+		return true
+	case RequestedActionSecretRevoke:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for RoleName.
 const (
 	RoleNameAccessManager     RoleName = "access_manager"
@@ -1227,6 +1311,129 @@ type ProductVersionList struct {
 	Next *Next `json:"next,omitempty"`
 }
 
+// Request defines model for Request.
+type Request struct {
+	// AccountID Example: a-s-4f7k2m9q1x8z3c6v5b0n
+	AccountID *AccountID `json:"account_id,omitempty"`
+
+	// Changes What is to be changed, in this order.
+	Changes   []RequestedChange `json:"changes"`
+	CreatedAt time.Time         `json:"created_at"`
+	DecidedAt *time.Time        `json:"decided_at,omitempty"`
+
+	// DecidedBy Who approved or declined it.
+	DecidedBy *string   `json:"decided_by,omitempty"`
+	ExpiresAt time.Time `json:"expires_at"`
+
+	// ForOperator Whether the operator alone may make it.
+	ForOperator bool `json:"for_operator"`
+
+	// ID Example: r-4f7k2m9q1x8z3c6v5b0n
+	ID RequestID `json:"id"`
+
+	// Note Why.
+	Note string `json:"note"`
+
+	// OrganisationID Example: o-4f7k2m9q1x8z3c6v5b0n
+	OrganisationID OrganisationID `json:"organisation_id"`
+
+	// Reason Why it was declined.
+	Reason *string `json:"reason,omitempty"`
+
+	// RequestedBy Who asks: `person:…` or `client:…`.
+	RequestedBy string       `json:"requested_by"`
+	State       RequestState `json:"state"`
+}
+
+// RequestCreation defines model for RequestCreation.
+type RequestCreation struct {
+	Changes []RequestedChange `json:"changes"`
+
+	// Note Why; it is in the mail.
+	Note *string `json:"note,omitempty"`
+
+	// OrganisationID Example: o-4f7k2m9q1x8z3c6v5b0n
+	OrganisationID *OrganisationID `json:"organisation_id,omitempty"`
+}
+
+// RequestID Example: r-4f7k2m9q1x8z3c6v5b0n
+type RequestID = string
+
+// RequestList defines model for RequestList.
+type RequestList struct {
+	Items []Request `json:"items"`
+
+	// Next The cursor of the next page; absent on the last one.
+	Next *Next `json:"next,omitempty"`
+}
+
+// RequestRefusal defines model for RequestRefusal.
+type RequestRefusal struct {
+	// Reason Why; who asked is told.
+	Reason *string `json:"reason,omitempty"`
+}
+
+// RequestState defines model for RequestState.
+type RequestState string
+
+// RequestedAction defines model for RequestedAction.
+type RequestedAction string
+
+// RequestedChange A change, named as the audit log names it, with members as the operation that makes it has them:
+//
+// | action | members |
+// |---|---|
+// | `client.create` | `name`; `account_id` unless the organisation shall own it; as you like `token_lifetime`, `networks`, `contact_id`, `note` |
+// | `client.update` | `client_id`, and what is to be changed of those |
+// | `client.enable`, `client.disable`, `client.delete` | `client_id` |
+// | `client.permissions.add`, `client.permissions.remove` | `client_id`, `permissions` |
+// | `secret.enable`, `secret.disable` | `client_id`, `secret_id` |
+// | `secret.revoke` | the same; as you like `with_descendants` |
+// | `account.create` | `environment`, `name` |
+// | `account.rename` | `account_id`, `name` |
+// | `member.roles` | `person_id`, `roles`: all that they shall have |
+// | `member.remove` | `person_id` |
+// | `product.grant` | `product`, `environment` |
+type RequestedChange struct {
+	// AccountID Example: a-s-4f7k2m9q1x8z3c6v5b0n
+	AccountID *AccountID      `json:"account_id,omitempty"`
+	Action    RequestedAction `json:"action"`
+
+	// ClientID Example: sandbox-round-apple-123
+	ClientID *ClientID `json:"client_id,omitempty"`
+
+	// ContactID The member who answers for it, and gets a mail before a secret ends; empty for nobody.
+	//
+	// Example: p-4f7k2m9q1x8z3c6v5b0n
+	ContactID   *ContactID   `json:"contact_id,omitempty"`
+	Environment *Environment `json:"environment,omitempty"`
+
+	// Name Visible text without control characters.
+	Name     *Name      `json:"name,omitempty"`
+	Networks *[]Network `json:"networks,omitempty"`
+
+	// Note What others want to know of it: where it runs, how to change its secret.
+	Note        *Note            `json:"note,omitempty"`
+	Permissions *[]PermissionKey `json:"permissions,omitempty"`
+
+	// PersonID Example: p-4f7k2m9q1x8z3c6v5b0n
+	PersonID *PersonID `json:"person_id,omitempty"`
+
+	// Product Example: auth
+	Product *ProductKey  `json:"product,omitempty"`
+	Roles   *[]RoleGrant `json:"roles,omitempty"`
+
+	// SecretID Example: k3f9x2m7q1z8
+	SecretID *SecretID `json:"secret_id,omitempty"`
+
+	// TokenLifetime Seconds.
+	TokenLifetime *int `json:"token_lifetime,omitempty"`
+
+	// Version Of what is changed, as it was looked at; the present one if left out.
+	Version         *int64 `json:"version,omitempty"`
+	WithDescendants *bool  `json:"with_descendants,omitempty"`
+}
+
 // Role defines model for Role.
 type Role struct {
 	// Abilities As permissions have them behind management.
@@ -1559,6 +1766,9 @@ type ProductInPath = ProductKey
 
 // Prune defines model for Prune.
 type Prune = bool
+
+// RequestInPath Example: r-4f7k2m9q1x8z3c6v5b0n
+type RequestInPath = RequestID
 
 // SecretInPath Example: k3f9x2m7q1z8
 type SecretInPath = SecretID
@@ -2013,6 +2223,30 @@ type ListProductVersionsParams struct {
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
+// ListRequestsParams defines parameters for ListRequests.
+type ListRequestsParams struct {
+	// OrganisationID The organisation in which to act. Clients of the operator name it; others may leave it out.
+	OrganisationID *OrganisationInQuery `form:"organisation_id,omitempty" json:"organisation_id,omitempty"`
+
+	// Limit Items of a page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor Where the list goes on, as `next` of the page before.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Pending Only those that wait.
+	Pending *bool `form:"pending,omitempty" json:"pending,omitempty"`
+
+	// Own Only your own.
+	Own *bool `form:"own,omitempty" json:"own,omitempty"`
+}
+
+// CreateRequestParams defines parameters for CreateRequest.
+type CreateRequestParams struct {
+	// IdempotencyKey A value of your own, such as a UUID; with it the request may be repeated for 24 hours.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
 // ListWebhooksParams defines parameters for ListWebhooks.
 type ListWebhooksParams struct {
 	// OrganisationID The organisation in which to act. Clients of the operator name it; others may leave it out.
@@ -2105,6 +2339,12 @@ type PutProductJSONRequestBody = ProductDefinition
 
 // PutRouteJSONRequestBody defines body for PutRoute for application/json ContentType.
 type PutRouteJSONRequestBody = Route
+
+// CreateRequestJSONRequestBody defines body for CreateRequest for application/json ContentType.
+type CreateRequestJSONRequestBody = RequestCreation
+
+// DeclineRequestJSONRequestBody defines body for DeclineRequest for application/json ContentType.
+type DeclineRequestJSONRequestBody = RequestRefusal
 
 // RotateSigningKeyJSONRequestBody defines body for RotateSigningKey for application/json ContentType.
 type RotateSigningKeyJSONRequestBody = SigningKeyRotation
@@ -2801,6 +3041,73 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /products/{product}/versions (the `ListProductVersions` operationId).
 	ListProductVersions(ctx context.Context, product ProductInPath, params *ListProductVersionsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListRequests List requests for changes
+	//
+	// Newest first: those about accounts that you may read, and your own. Clients of the operator that name no
+	// organisation see what waits for the operator.
+	//
+	// Corresponds with GET /requests (the `ListRequests` operationId).
+	ListRequests(ctx context.Context, params *ListRequestsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateRequestWithBody Ask others to make changes
+	//
+	// Those who may make them are told by mail, and have seven days. The changes are made together or not at all, with
+	// the authority of who approves. Nothing is accepted that could not be made now. What reveals a secret or sends a
+	// link cannot be asked for.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /requests (the `CreateRequest` operationId).
+	CreateRequestWithBody(ctx context.Context, params *CreateRequestParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateRequest Ask others to make changes
+	//
+	// Those who may make them are told by mail, and have seven days. The changes are made together or not at all, with
+	// the authority of who approves. Nothing is accepted that could not be made now. What reveals a secret or sends a
+	// link cannot be asked for.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /requests (the `CreateRequest` operationId).
+	CreateRequest(ctx context.Context, params *CreateRequestParams, body CreateRequestJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetRequest Read a request
+	//
+	// Corresponds with GET /requests/{request_id} (the `GetRequest` operationId).
+	GetRequest(ctx context.Context, requestID RequestInPath, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ApproveRequest Approve a request
+	//
+	// Its changes are made at once, as if you made them: you need the permission that each of them needs. Nobody
+	// approves their own, also not with an API client whose secret they made. What was changed since it was asked
+	// for is refused with 412.
+	//
+	// Corresponds with POST /requests/{request_id}/approve (the `ApproveRequest` operationId).
+	ApproveRequest(ctx context.Context, requestID RequestInPath, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeclineRequestWithBody Decline a request
+	//
+	// You need the permission that one of its changes needs.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /requests/{request_id}/decline (the `DeclineRequest` operationId).
+	DeclineRequestWithBody(ctx context.Context, requestID RequestInPath, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeclineRequest Decline a request
+	//
+	// You need the permission that one of its changes needs.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /requests/{request_id}/decline (the `DeclineRequest` operationId).
+	DeclineRequest(ctx context.Context, requestID RequestInPath, body DeclineRequestJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// WithdrawRequest Take back a request of your own
+	//
+	// Corresponds with POST /requests/{request_id}/withdraw (the `WithdrawRequest` operationId).
+	WithdrawRequest(ctx context.Context, requestID RequestInPath, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListRoles List roles and what they hold
 	//
@@ -4320,6 +4627,153 @@ func (c *Client) PutRoute(ctx context.Context, product ProductInPath, params *Pu
 // Corresponds with GET /products/{product}/versions (the `ListProductVersions` operationId).
 func (c *Client) ListProductVersions(ctx context.Context, product ProductInPath, params *ListProductVersionsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewListProductVersionsRequest(c.Server, product, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListRequests List requests for changes
+//
+// Newest first: those about accounts that you may read, and your own. Clients of the operator that name no
+// organisation see what waits for the operator.
+//
+// Corresponds with GET /requests (the `ListRequests` operationId).
+func (c *Client) ListRequests(ctx context.Context, params *ListRequestsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListRequestsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateRequestWithBody Ask others to make changes
+//
+// Those who may make them are told by mail, and have seven days. The changes are made together or not at all, with
+// the authority of who approves. Nothing is accepted that could not be made now. What reveals a secret or sends a
+// link cannot be asked for.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /requests (the `CreateRequest` operationId).
+func (c *Client) CreateRequestWithBody(ctx context.Context, params *CreateRequestParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateRequestRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateRequest Ask others to make changes
+//
+// Those who may make them are told by mail, and have seven days. The changes are made together or not at all, with
+// the authority of who approves. Nothing is accepted that could not be made now. What reveals a secret or sends a
+// link cannot be asked for.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /requests (the `CreateRequest` operationId).
+func (c *Client) CreateRequest(ctx context.Context, params *CreateRequestParams, body CreateRequestJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateRequestRequest(c.Server, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetRequest Read a request
+//
+// Corresponds with GET /requests/{request_id} (the `GetRequest` operationId).
+func (c *Client) GetRequest(ctx context.Context, requestID RequestInPath, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetRequestRequest(c.Server, requestID)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ApproveRequest Approve a request
+//
+// Its changes are made at once, as if you made them: you need the permission that each of them needs. Nobody
+// approves their own, also not with an API client whose secret they made. What was changed since it was asked
+// for is refused with 412.
+//
+// Corresponds with POST /requests/{request_id}/approve (the `ApproveRequest` operationId).
+func (c *Client) ApproveRequest(ctx context.Context, requestID RequestInPath, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewApproveRequestRequest(c.Server, requestID)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeclineRequestWithBody Decline a request
+//
+// You need the permission that one of its changes needs.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /requests/{request_id}/decline (the `DeclineRequest` operationId).
+func (c *Client) DeclineRequestWithBody(ctx context.Context, requestID RequestInPath, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeclineRequestRequestWithBody(c.Server, requestID, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeclineRequest Decline a request
+//
+// You need the permission that one of its changes needs.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /requests/{request_id}/decline (the `DeclineRequest` operationId).
+func (c *Client) DeclineRequest(ctx context.Context, requestID RequestInPath, body DeclineRequestJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeclineRequestRequest(c.Server, requestID, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// WithdrawRequest Take back a request of your own
+//
+// Corresponds with POST /requests/{request_id}/withdraw (the `WithdrawRequest` operationId).
+func (c *Client) WithdrawRequest(ctx context.Context, requestID RequestInPath, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewWithdrawRequestRequest(c.Server, requestID)
 	if err != nil {
 		return nil, err
 	}
@@ -8553,6 +9007,312 @@ func NewListProductVersionsRequest(server string, product ProductInPath, params 
 	return req, nil
 }
 
+// NewListRequestsRequest constructs an http.Request for the ListRequests method
+func NewListRequestsRequest(server string, params *ListRequestsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/requests")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.OrganisationID != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "organisation_id", *params.OrganisationID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Pending != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "pending", *params.Pending, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Own != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "own", *params.Own, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewCreateRequestRequest calls the generic CreateRequest builder with application/json body
+func NewCreateRequestRequest(server string, params *CreateRequestParams, body CreateRequestJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateRequestRequestWithBody(server, params, "application/json", bodyReader)
+}
+
+// NewCreateRequestRequestWithBody constructs an http.Request for the CreateRequest method, with any body, and a specified content type
+func NewCreateRequestRequestWithBody(server string, params *CreateRequestParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/requests")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGetRequestRequest constructs an http.Request for the GetRequest method
+func NewGetRequestRequest(server string, requestID RequestInPath) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "request_id", requestID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/requests/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewApproveRequestRequest constructs an http.Request for the ApproveRequest method
+func NewApproveRequestRequest(server string, requestID RequestInPath) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "request_id", requestID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/requests/%s/approve", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewDeclineRequestRequest calls the generic DeclineRequest builder with application/json body
+func NewDeclineRequestRequest(server string, requestID RequestInPath, body DeclineRequestJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewDeclineRequestRequestWithBody(server, requestID, "application/json", bodyReader)
+}
+
+// NewDeclineRequestRequestWithBody constructs an http.Request for the DeclineRequest method, with any body, and a specified content type
+func NewDeclineRequestRequestWithBody(server string, requestID RequestInPath, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "request_id", requestID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/requests/%s/decline", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewWithdrawRequestRequest constructs an http.Request for the WithdrawRequest method
+func NewWithdrawRequestRequest(server string, requestID RequestInPath) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "request_id", requestID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/requests/%s/withdraw", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewListRolesRequest constructs an http.Request for the ListRoles method
 func NewListRolesRequest(server string) (*http.Request, error) {
 	var err error
@@ -9864,6 +10624,81 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /products/{product}/versions (the `ListProductVersions` operationId).
 	ListProductVersionsWithResponse(ctx context.Context, product ProductInPath, params *ListProductVersionsParams, reqEditors ...RequestEditorFn) (*ListProductVersionsResponse, error)
+
+	// ListRequestsWithResponse List requests for changes
+	//
+	// Newest first: those about accounts that you may read, and your own. Clients of the operator that name no
+	// organisation see what waits for the operator.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /requests (the `ListRequests` operationId).
+	ListRequestsWithResponse(ctx context.Context, params *ListRequestsParams, reqEditors ...RequestEditorFn) (*ListRequestsResponse, error)
+
+	// CreateRequestWithBodyWithResponse Ask others to make changes
+	//
+	// Those who may make them are told by mail, and have seven days. The changes are made together or not at all, with
+	// the authority of who approves. Nothing is accepted that could not be made now. What reveals a secret or sends a
+	// link cannot be asked for.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /requests (the `CreateRequest` operationId).
+	CreateRequestWithBodyWithResponse(ctx context.Context, params *CreateRequestParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateRequestResponse, error)
+
+	// CreateRequestWithResponse Ask others to make changes
+	//
+	// Those who may make them are told by mail, and have seven days. The changes are made together or not at all, with
+	// the authority of who approves. Nothing is accepted that could not be made now. What reveals a secret or sends a
+	// link cannot be asked for.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /requests (the `CreateRequest` operationId).
+	CreateRequestWithResponse(ctx context.Context, params *CreateRequestParams, body CreateRequestJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateRequestResponse, error)
+
+	// GetRequestWithResponse Read a request
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /requests/{request_id} (the `GetRequest` operationId).
+	GetRequestWithResponse(ctx context.Context, requestID RequestInPath, reqEditors ...RequestEditorFn) (*GetRequestResponse, error)
+
+	// ApproveRequestWithResponse Approve a request
+	//
+	// Its changes are made at once, as if you made them: you need the permission that each of them needs. Nobody
+	// approves their own, also not with an API client whose secret they made. What was changed since it was asked
+	// for is refused with 412.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /requests/{request_id}/approve (the `ApproveRequest` operationId).
+	ApproveRequestWithResponse(ctx context.Context, requestID RequestInPath, reqEditors ...RequestEditorFn) (*ApproveRequestResponse, error)
+
+	// DeclineRequestWithBodyWithResponse Decline a request
+	//
+	// You need the permission that one of its changes needs.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /requests/{request_id}/decline (the `DeclineRequest` operationId).
+	DeclineRequestWithBodyWithResponse(ctx context.Context, requestID RequestInPath, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*DeclineRequestResponse, error)
+
+	// DeclineRequestWithResponse Decline a request
+	//
+	// You need the permission that one of its changes needs.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /requests/{request_id}/decline (the `DeclineRequest` operationId).
+	DeclineRequestWithResponse(ctx context.Context, requestID RequestInPath, body DeclineRequestJSONRequestBody, reqEditors ...RequestEditorFn) (*DeclineRequestResponse, error)
+
+	// WithdrawRequestWithResponse Take back a request of your own
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /requests/{request_id}/withdraw (the `WithdrawRequest` operationId).
+	WithdrawRequestWithResponse(ctx context.Context, requestID RequestInPath, reqEditors ...RequestEditorFn) (*WithdrawRequestResponse, error)
 
 	// ListRolesWithResponse List roles and what they hold
 	//
@@ -13136,6 +13971,294 @@ func (r ListProductVersionsResponse) ContentType() string {
 	return ""
 }
 
+type ListRequestsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *RequestList
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Refusal
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListRequestsResponse) GetJSON200() *RequestList {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListRequestsResponse) GetApplicationProblemJSONDefault() *Refusal {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListRequestsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListRequestsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListRequestsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListRequestsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type CreateRequestResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *Request
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Refusal
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r CreateRequestResponse) GetJSON201() *Request {
+	return r.JSON201
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r CreateRequestResponse) GetApplicationProblemJSONDefault() *Refusal {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateRequestResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateRequestResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateRequestResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateRequestResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type GetRequestResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Request
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Refusal
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetRequestResponse) GetJSON200() *Request {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetRequestResponse) GetApplicationProblemJSONDefault() *Refusal {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetRequestResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetRequestResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetRequestResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetRequestResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ApproveRequestResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Request
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Refusal
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ApproveRequestResponse) GetJSON200() *Request {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ApproveRequestResponse) GetApplicationProblemJSONDefault() *Refusal {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ApproveRequestResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ApproveRequestResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ApproveRequestResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ApproveRequestResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type DeclineRequestResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Request
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Refusal
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r DeclineRequestResponse) GetJSON200() *Request {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r DeclineRequestResponse) GetApplicationProblemJSONDefault() *Refusal {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DeclineRequestResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeclineRequestResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeclineRequestResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeclineRequestResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type WithdrawRequestResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Request
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Refusal
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r WithdrawRequestResponse) GetJSON200() *Request {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r WithdrawRequestResponse) GetApplicationProblemJSONDefault() *Refusal {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r WithdrawRequestResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r WithdrawRequestResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r WithdrawRequestResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r WithdrawRequestResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type ListRolesResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -14957,6 +16080,129 @@ func (c *ClientWithResponses) ListProductVersionsWithResponse(ctx context.Contex
 		return nil, err
 	}
 	return ParseListProductVersionsResponse(rsp)
+}
+
+// ListRequestsWithResponse List requests for changes
+//
+// Newest first: those about accounts that you may read, and your own. Clients of the operator that name no
+// organisation see what waits for the operator.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /requests (the `ListRequests` operationId).
+func (c *ClientWithResponses) ListRequestsWithResponse(ctx context.Context, params *ListRequestsParams, reqEditors ...RequestEditorFn) (*ListRequestsResponse, error) {
+	rsp, err := c.ListRequests(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListRequestsResponse(rsp)
+}
+
+// CreateRequestWithBodyWithResponse Ask others to make changes
+//
+// Those who may make them are told by mail, and have seven days. The changes are made together or not at all, with
+// the authority of who approves. Nothing is accepted that could not be made now. What reveals a secret or sends a
+// link cannot be asked for.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /requests (the `CreateRequest` operationId).
+func (c *ClientWithResponses) CreateRequestWithBodyWithResponse(ctx context.Context, params *CreateRequestParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateRequestResponse, error) {
+	rsp, err := c.CreateRequestWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateRequestResponse(rsp)
+}
+
+// CreateRequestWithResponse Ask others to make changes
+//
+// Those who may make them are told by mail, and have seven days. The changes are made together or not at all, with
+// the authority of who approves. Nothing is accepted that could not be made now. What reveals a secret or sends a
+// link cannot be asked for.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /requests (the `CreateRequest` operationId).
+func (c *ClientWithResponses) CreateRequestWithResponse(ctx context.Context, params *CreateRequestParams, body CreateRequestJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateRequestResponse, error) {
+	rsp, err := c.CreateRequest(ctx, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateRequestResponse(rsp)
+}
+
+// GetRequestWithResponse Read a request
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /requests/{request_id} (the `GetRequest` operationId).
+func (c *ClientWithResponses) GetRequestWithResponse(ctx context.Context, requestID RequestInPath, reqEditors ...RequestEditorFn) (*GetRequestResponse, error) {
+	rsp, err := c.GetRequest(ctx, requestID, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetRequestResponse(rsp)
+}
+
+// ApproveRequestWithResponse Approve a request
+//
+// Its changes are made at once, as if you made them: you need the permission that each of them needs. Nobody
+// approves their own, also not with an API client whose secret they made. What was changed since it was asked
+// for is refused with 412.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /requests/{request_id}/approve (the `ApproveRequest` operationId).
+func (c *ClientWithResponses) ApproveRequestWithResponse(ctx context.Context, requestID RequestInPath, reqEditors ...RequestEditorFn) (*ApproveRequestResponse, error) {
+	rsp, err := c.ApproveRequest(ctx, requestID, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseApproveRequestResponse(rsp)
+}
+
+// DeclineRequestWithBodyWithResponse Decline a request
+//
+// You need the permission that one of its changes needs.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /requests/{request_id}/decline (the `DeclineRequest` operationId).
+func (c *ClientWithResponses) DeclineRequestWithBodyWithResponse(ctx context.Context, requestID RequestInPath, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*DeclineRequestResponse, error) {
+	rsp, err := c.DeclineRequestWithBody(ctx, requestID, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeclineRequestResponse(rsp)
+}
+
+// DeclineRequestWithResponse Decline a request
+//
+// You need the permission that one of its changes needs.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /requests/{request_id}/decline (the `DeclineRequest` operationId).
+func (c *ClientWithResponses) DeclineRequestWithResponse(ctx context.Context, requestID RequestInPath, body DeclineRequestJSONRequestBody, reqEditors ...RequestEditorFn) (*DeclineRequestResponse, error) {
+	rsp, err := c.DeclineRequest(ctx, requestID, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeclineRequestResponse(rsp)
+}
+
+// WithdrawRequestWithResponse Take back a request of your own
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /requests/{request_id}/withdraw (the `WithdrawRequest` operationId).
+func (c *ClientWithResponses) WithdrawRequestWithResponse(ctx context.Context, requestID RequestInPath, reqEditors ...RequestEditorFn) (*WithdrawRequestResponse, error) {
+	rsp, err := c.WithdrawRequest(ctx, requestID, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseWithdrawRequestResponse(rsp)
 }
 
 // ListRolesWithResponse List roles and what they hold
@@ -17540,6 +18786,204 @@ func ParseListProductVersionsResponse(rsp *http.Response) (*ListProductVersionsR
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
 		var dest ProductVersionList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Refusal
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseListRequestsResponse parses an HTTP response from a ListRequestsWithResponse call
+func ParseListRequestsResponse(rsp *http.Response) (*ListRequestsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListRequestsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest RequestList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Refusal
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseCreateRequestResponse parses an HTTP response from a CreateRequestWithResponse call
+func ParseCreateRequestResponse(rsp *http.Response) (*CreateRequestResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateRequestResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest Request
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Refusal
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseGetRequestResponse parses an HTTP response from a GetRequestWithResponse call
+func ParseGetRequestResponse(rsp *http.Response) (*GetRequestResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetRequestResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Request
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Refusal
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseApproveRequestResponse parses an HTTP response from a ApproveRequestWithResponse call
+func ParseApproveRequestResponse(rsp *http.Response) (*ApproveRequestResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ApproveRequestResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Request
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Refusal
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseDeclineRequestResponse parses an HTTP response from a DeclineRequestWithResponse call
+func ParseDeclineRequestResponse(rsp *http.Response) (*DeclineRequestResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeclineRequestResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Request
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Refusal
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseWithdrawRequestResponse parses an HTTP response from a WithdrawRequestWithResponse call
+func ParseWithdrawRequestResponse(rsp *http.Response) (*WithdrawRequestResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &WithdrawRequestResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Request
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}

@@ -40,6 +40,9 @@ func (t *task) body(cmd *cobra.Command) (body map[string]any, etag string, err e
 	for _, name := range t.operation.body.Required {
 		if body[name] == nil {
 			f := &field{name: name, schema: t.operation.body.Properties[name]}
+			if t.field(name) == nil {
+				return nil, "", usageError{fmt.Errorf("%s is missing: write it in a file, %s -f FILE", name, cmd.CommandPath())}
+			}
 			return nil, "", usageError{fmt.Errorf("--%s is missing: %s --%s %s", f.flag(), cmd.CommandPath(), f.flag(), f.placeholder())}
 		}
 	}
@@ -124,7 +127,7 @@ func readDefinition(cmd *cobra.Command, path string) (object map[string]any, err
 		return nil, usageError{fmt.Errorf("%s: %w", path, err)}
 	}
 	if object == nil {
-		return nil, usageError{fmt.Errorf("%s is empty: write the definition as doorward product get PRODUCT -o yaml prints one", path)}
+		return nil, usageError{fmt.Errorf("%s is empty: write what -o yaml prints of such a thing", path)}
 	}
 	return object, nil
 }

@@ -14,7 +14,7 @@ import (
 // listed names, for a field, the noun whose list holds what may be given.
 var listed = map[string]string{
 	"organisation_id": "org", "account_id": "account", "client_id": "client", "secret_id": "secret", "kid": "key",
-	"person_id": "member", "contact_id": "member", "invitation_id": "invite", "webhook_id": "webhook", "product": "product", "permission": "permission", "permissions": "permission", "add": "permission",
+	"person_id": "member", "contact_id": "member", "invitation_id": "invite", "request_id": "request", "webhook_id": "webhook", "product": "product", "permission": "permission", "permissions": "permission", "add": "permission",
 }
 
 // completeArgument offers what the next argument may be.

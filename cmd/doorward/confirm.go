@@ -20,6 +20,16 @@ func (t *task) ask(cmd *cobra.Command, args []string) error {
 	}
 	out := cmd.ErrOrStderr()
 	fmt.Fprintf(out, "%s: %s\n%s\n", t.operation.Summary, paint(out, bold, visible(strings.Join(args, " "))), wrapped(t.operation.Description))
+	if t.reads != "" {
+		o := operations()[t.reads]
+		text, _, err := t.manager.do(cmd.Context(), ask{method: o.method, path: t.address(o)})
+		if err != nil {
+			return err
+		}
+		if err := (&printer{format: "yaml"}).print(out, text); err != nil {
+			return err
+		}
+	}
 	if t.shows != "" {
 		o := operations()[t.shows]
 		l := &listing{printer: &printer{}, out: out, columns: []string{"client_id", "id", "name", "state", "last_used_at"}}

@@ -22,6 +22,7 @@ type verb struct {
 	bare      bool                         // no flags for the other fields
 	asks      bool                         // first, because it cannot be taken back
 	shows     string                       // an operation whose list is shown when it asks
+	reads     string                       // an operation whose answer is shown when it asks
 	basis     string                       // the operation that reads what this one replaces as a whole
 	combine   func(present, given any) any // with a basis: lists; nil: what is given replaces what is there
 	creates   bool                         // with a basis: refuse what is there already
@@ -177,6 +178,18 @@ var nouns = []noun{
 			{name: "enable", operation: "enableSecret"},
 			{name: "disable", operation: "disableSecret"},
 			{name: "revoke", operation: "revokeSecret", asks: true, shows: "getSecretDescendants"},
+		},
+	},
+	{
+		name: "request", short: "Requests: changes that some ask for and others make",
+		id: []string{"id"}, columns: []string{"id", "state", "requested_by", "note", "created_at", "expires_at"},
+		verbs: []verb{
+			{name: "list", operation: "listRequests", example: "doorward request list --filter pending=true"},
+			{name: "get", operation: "getRequest", example: "doorward request get r-4f7k2m9q1x8z3c6v5b0n -o yaml"},
+			{name: "create", operation: "createRequest", example: "doorward request create -f changes.yaml --note 'For the release.'\n  echo 'changes: [{action: client.permissions.add, client_id: sandbox-round-apple-123, permissions: [orders.items.read]}]' | doorward request create -f -"},
+			{name: "approve", operation: "approveRequest", asks: true, reads: "getRequest"},
+			{name: "decline", operation: "declineRequest", example: "doorward request decline r-4f7k2m9q1x8z3c6v5b0n --reason 'Not before the release.'"},
+			{name: "withdraw", operation: "withdrawRequest"},
 		},
 	},
 	{

@@ -21,7 +21,7 @@ func TestEachOperationOfTheContractHasACommand(t *testing.T) {
 	}
 	for _, n := range nouns {
 		for _, v := range n.verbs {
-			for _, name := range []string{v.operation, v.basis, v.shows} {
+			for _, name := range []string{v.operation, v.basis, v.shows, v.reads} {
 				if name != "" && operations()[name] == nil {
 					t.Errorf("%s %s: the contract has no operation %s", n.name, v.name, name)
 				}

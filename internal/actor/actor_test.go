@@ -40,6 +40,7 @@ webhook.read        x . . . x .  x . x
 webhook.write       x . . . . .  x . .
 declaration.read    x . . . . .  x . .
 declaration.write   x . . . . .  x . .
+request.write       x . . . . .  x . .
 organisation.create . . . . . .  x . .
 suspension.write    . . . . . .  x . .
 product.write       . . . . . .  x . .

@@ -30,6 +30,7 @@ const (
 	WebhookWrite      Ability = "webhook.write" // with audit.read: it hands out the audit log
 	DeclarationRead   Ability = "declaration.read"
 	DeclarationWrite  Ability = "declaration.write" // see what it changes; each change needs its own ability too
+	RequestWrite      Ability = "request.write"     // of API clients: members ask whatever their roles, and what they may make they decide
 
 	// The operator's alone.
 	OrganisationCreate Ability = "organisation.create"
@@ -52,7 +53,7 @@ func customerAbilities() []Ability {
 	return []Ability{
 		OrganisationRead, OrganisationWrite, AccountRead, AccountWrite, MemberRead, MemberWrite,
 		ClientRead, ClientWrite, ClientDisable, SecretWrite, PermissionWrite,
-		CallRead, CallTry, ProductRead, AuditRead, WebhookRead, WebhookWrite, DeclarationRead, DeclarationWrite,
+		CallRead, CallTry, ProductRead, AuditRead, WebhookRead, WebhookWrite, DeclarationRead, DeclarationWrite, RequestWrite,
 	}
 }
 
@@ -107,6 +108,8 @@ func (a Ability) Words() string {
 		return "export declarations"
 	case DeclarationWrite:
 		return "apply declarations"
+	case RequestWrite:
+		return "ask for changes by an API client, and decide about them"
 	case NodeRead:
 		return "see the servers"
 	case OrganisationCreate:

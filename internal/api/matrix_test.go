@@ -86,6 +86,12 @@ rotateSecret            x x f f n u x f
 disableSecret           x x f f n u x f
 enableSecret            x x f f n u x f
 revokeSecret            x x f f n u x f
+listRequests            x x x f x u x f
+createRequest           x x f f n u f f
+getRequest              x x f f n u x f
+approveRequest          x x f f n u x f
+declineRequest          x x f f n u x f
+withdrawRequest         f f f f n u f f
 listSigningKeys         f f f f f u x f
 rotateSigningKey        f f f f f u x f
 withdrawSigningKey      f f f f f u x f
@@ -110,7 +116,7 @@ var callerNames = []string{"A", "sandbox account", "production account", "A with
 
 // records is how many audit records a change leaves, where it is not one. What
 // is declared in the matrix is so already: the caller holds no other permission.
-var records = map[string]int{"rotateSecret": 2, "changeClientPermissions": 2, "planDeclaration": 0, "applyDeclaration": 0}
+var records = map[string]int{"rotateSecret": 2, "changeClientPermissions": 2, "planDeclaration": 0, "applyDeclaration": 0, "approveRequest": 2}
 
 // beside are the abilities that an operation needs beside the one of its route:
 // who offers a role holds all of it, who says where the audit log goes may read it.
@@ -118,6 +124,7 @@ var beside = map[string]actor.Abilities{
 	"createInvitation": actor.Viewer.Abilities(), "resendInvitation": actor.Viewer.Abilities(),
 	"createWebhook": {actor.AuditRead: true}, "updateWebhook": {actor.AuditRead: true},
 	"enableWebhook": {actor.AuditRead: true}, "replaceWebhookSecret": {actor.AuditRead: true},
+	"createRequest": {actor.AccountRead: true}, "approveRequest": {actor.AccountWrite: true}, "declineRequest": {actor.AccountWrite: true},
 }
 
 // operation is one of the contract, with what its examples say.
@@ -168,6 +175,7 @@ type subject struct {
 	person       id.Person
 	invitation   id.Invitation
 	webhook      id.Webhook
+	request      id.Request // by the client, to rename the account
 }
 
 const soldKey = "sold"
@@ -204,10 +212,10 @@ func (p *platform) fresh(t testing.TB) subject {
 
 // peopled are the operations for which addPeople is needed. It is not for all of
 // them: an organisation has so many mails in a day.
-var peopled = regexp.MustCompile(`^/(members|invitations|webhooks)`)
+var peopled = regexp.MustCompile(`^/(members|invitations|webhooks|requests)`)
 
-// addPeople makes a member without a role, somebody who is invited, and a
-// webhook in place of those of earlier subjects.
+// addPeople makes a member without a role, a request, somebody who is invited, and
+// a webhook in place of those of earlier subjects.
 func (p *platform) addPeople(t testing.TB, s *subject) {
 	t.Helper()
 	r, by := p.Server.Registry(), actor.NewSystem("test").In(s.organisation)
@@ -234,6 +242,10 @@ func (p *platform) addPeople(t testing.TB, s *subject) {
 	if s.invitation, err = r.Invite(t.Context(), by, "i"+email, "", []actor.RoleGrant{{Role: actor.Viewer}}); err != nil {
 		t.Fatal(err)
 	}
+	asker := actor.NewClient(s.client, s.organisation, s.account, s.secret, []string{"management.account.read", "management.request.write"})
+	if s.request, err = r.RequestChange(t.Context(), asker, "", registry.RenameAccount{Account: s.account, Name: rand.Text()}); err != nil {
+		t.Fatal(err)
+	}
 	if s.webhook, _, err = r.CreateWebhook(t.Context(), by, registry.NewWebhook{Name: "fresh", URL: "https://hooks.example.com/", Events: []string{"account.rename"}}); err != nil {
 		t.Fatal(err)
 	}
@@ -241,14 +253,14 @@ func (p *platform) addPeople(t testing.TB, s *subject) {
 
 var unknown = subject{
 	"o-00000000000000000000", "a-s-00000000000000000000", "sandbox-unknown-apple-123", "000000000000", "sandbox-signing-key-unknown",
-	"p-00000000000000000000", "i-00000000000000000000", "wh-00000000000000000000",
+	"p-00000000000000000000", "i-00000000000000000000", "wh-00000000000000000000", "r-00000000000000000000",
 }
 
 // request fills a subject into the path and the example body of an operation.
 func (o *operation) request(t testing.TB, s subject) (path, body string) {
 	t.Helper()
 	path = strings.NewReplacer("{organisation_id}", string(s.organisation), "{account_id}", string(s.account), "{client_id}", string(s.client),
-		"{secret_id}", string(s.secret), "{kid}", s.kid, "{person_id}", string(s.person), "{invitation_id}", string(s.invitation), "{webhook_id}", string(s.webhook), "{product}", soldKey, "{environment}", "sandbox").Replace(o.path)
+		"{secret_id}", string(s.secret), "{kid}", s.kid, "{person_id}", string(s.person), "{invitation_id}", string(s.invitation), "{webhook_id}", string(s.webhook), "{request_id}", string(s.request), "{product}", soldKey, "{environment}", "sandbox").Replace(o.path)
 	switch o.ID {
 	case "deletePermission":
 		path = strings.Replace(path, "{permission}", "sold.unused", 1)
@@ -356,7 +368,7 @@ var traceID = regexp.MustCompile(`"traceId":"[0-9a-f]{32}"`)
 
 // withoutIDs is an answer in which all ids of a subject look the same.
 func (s subject) without(text string) string {
-	for _, key := range []string{string(s.organisation), string(s.account), string(s.client), string(s.person), string(s.invitation), string(s.webhook), string(s.secret)} {
+	for _, key := range []string{string(s.organisation), string(s.account), string(s.client), string(s.person), string(s.invitation), string(s.webhook), string(s.request), string(s.secret)} {
 		if key != "" {
 			text = strings.ReplaceAll(text, key, "ID")
 		}

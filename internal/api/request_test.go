@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/doorward/doorward/internal/actor"
 	"github.com/doorward/doorward/internal/id"
 	"github.com/doorward/doorward/internal/registry"
@@ -327,4 +329,90 @@ func TestARequestAsksTheDatabaseSeldom(t *testing.T) {
 			t.Errorf("%s runs %d statements, want %d at most", path, least, most)
 		}
 	}
+}
+
+func TestRequestsAreAskedByOneClientAndDecidedByAnother(t *testing.T) {
+	each(t, func(t *testing.T, p *platform) {
+		s := p.fresh(t)
+		asks := []string{"management.request.write", "management.account.read", "management.client.read"}
+		pipeline := p.caller(t, p.Organisation, "", asks...)
+		approver := p.caller(t, p.Organisation, "", append(asks, "management.permission.write", "management.client.write", "management.account.write")...)
+		ask := func(changes string) answer {
+			return p.do(t, pipeline, http.MethodPost, "/requests", `{"note":"for the release","changes":[`+changes+`]}`)
+		}
+		client := `"client_id":"` + string(s.client) + `"`
+		for name, change := range map[string]string{
+			"a member of another change": `{"action":"client.disable",` + client + `,"permissions":["echo.call"]}`, "a member that is missing": `{"action":"client.permissions.add",` + client + `}`,
+			"an unknown action": `{"action":"secret.create",` + client + `}`, "no action": `{` + client + `}`, "an unknown member": `{"action":"client.disable",` + client + `,"force":true}`,
+			"no such environment": `{"action":"account.create","environment":"staging","name":"x"}`, "lifetime 0": `{"action":"client.create","name":"x","token_lifetime":0}`,
+			"an id of its own choice": `{"action":"client.create","name":"x",` + client + `}`, "a network": `{"action":"client.update",` + client + `,"networks":["all"]}`,
+		} {
+			got := ask(change)
+			got.has(t, name, http.StatusBadRequest, "invalid")
+		}
+		ask(`{"action":"client.disable","client_id":"sandbox-none-apple-123"}`).has(t, "an unknown client", http.StatusNotFound, "")
+		all := []string{
+			`{"action":"client.create","account_id":"` + string(s.account) + `","name":"asked for","token_lifetime":60,"networks":["192.0.2.0/24"],"note":"n"}`,
+			`{"action":"client.update",` + client + `,"name":"renamed","networks":[],"token_lifetime":30,"contact_id":"","note":"n"}`,
+			`{"action":"client.permissions.add",` + client + `,"permissions":["echo.call"]}`, `{"action":"client.permissions.remove",` + client + `,"permissions":["echo.call"]}`,
+			`{"action":"secret.disable",` + client + `,"secret_id":"` + string(s.secret) + `"}`, `{"action":"secret.enable",` + client + `,"secret_id":"` + string(s.secret) + `"}`,
+			`{"action":"client.disable",` + client + `}`, `{"action":"client.enable",` + client + `}`,
+			`{"action":"account.create","environment":"sandbox","name":"asked for"}`, `{"action":"account.rename","account_id":"` + string(s.account) + `","name":"asked for too"}`,
+		}
+		made := ask(strings.Join(all, ","))
+		made.has(t, "twin", http.StatusCreated, "")
+		r := decoded[management.Request](t, made)
+		if len(r.Changes) != len(all) || r.RequestedBy != "client:"+string(pipeline.id) || r.State != "pending" {
+			t.Fatalf("%s", made.body)
+		}
+		for i, change := range r.Changes {
+			var asked, shown map[string]any
+			if text, err := json.Marshal(change); err != nil || json.Unmarshal(text, &shown) != nil || json.Unmarshal([]byte(all[i]), &asked) != nil {
+				t.Fatal(err)
+			}
+			for name, value := range asked {
+				if diff := cmp.Diff(value, shown[name]); diff != "" && fmt.Sprint(value) != "[]" {
+					t.Errorf("%s of %s: %s", name, all[i], diff)
+				}
+			}
+		}
+		p.addPeople(t, &s)
+		offered := sold()
+		offered.Upstreams[id.Production] = "http://127.0.0.1:9"
+		p.Apply(registry.PutProduct{Definition: offered, Source: registry.Managed})
+		person := `"person_id":"` + string(s.person) + `"`
+		for _, changes := range []string{
+			`{"action":"member.roles",` + person + `,"roles":[{"role":"viewer"}]},{"action":"member.remove",` + person + `}`,
+			`{"action":"secret.revoke",` + client + `,"secret_id":"` + string(s.secret) + `","with_descendants":true},{"action":"client.delete",` + client + `}`,
+			`{"action":"product.grant","environment":"production","product":"` + soldKey + `"}`,
+		} {
+			got := ask(changes)
+			got.has(t, changes, http.StatusCreated, "")
+			for part := range strings.SplitSeq(strings.Trim(changes, "{}"), "},{") {
+				if !strings.Contains(got.body, part[:strings.LastIndex(part, ",")]) {
+					t.Errorf("asked for %s, shown %s", part, got.body)
+				}
+			}
+		}
+		path := "/requests/" + r.ID
+		p.do(t, pipeline, http.MethodPost, path+"/approve", "").has(t, "PRIV-02 its own", http.StatusForbidden, "forbidden")
+		p.do(t, approver, http.MethodPost, path+"/withdraw", "").has(t, "another's", http.StatusForbidden, "forbidden")
+		p.do(t, approver, http.MethodPost, path+"/approve", "").has(t, "PRIV-01 without the right to change secrets", http.StatusForbidden, "forbidden")
+		p.do(t, approver, http.MethodPost, path+"/decline", `{"reason":"too much"}`).has(t, "declined", http.StatusOK, "")
+		p.do(t, approver, http.MethodPost, path+"/approve", "").has(t, "late", http.StatusConflict, "")
+		second := decoded[management.Request](t, ask(all[0]+","+all[2]))
+		p.do(t, approver, http.MethodPost, "/requests/"+second.ID+"/approve", "").has(t, "twin", http.StatusOK, "")
+		p.do(t, approver, http.MethodGet, "/clients/"+*second.Changes[0].ClientID, "").has(t, "the new client", http.StatusOK, "")
+		if held := p.do(t, approver, http.MethodGet, "/clients/"+string(s.client)+"/permissions", "").body; !strings.Contains(held, "echo.call") {
+			t.Errorf("it holds %s", held)
+		}
+		stale := decoded[management.Request](t, ask(all[2]))
+		p.Apply(registry.SetClientState{Client: s.client, State: registry.Disabled})
+		p.do(t, approver, http.MethodPost, "/requests/"+stale.ID+"/approve", "").has(t, "based on another version", http.StatusPreconditionFailed, "version_stale")
+		p.do(t, pipeline, http.MethodPost, "/requests/"+stale.ID+"/withdraw", "").has(t, "withdrawn", http.StatusOK, "")
+		list := decoded[management.RequestList](t, p.do(t, pipeline, http.MethodGet, "/requests?own=true", ""))
+		if len(list.Items) != 6 || list.Items[0].State != "withdrawn" || *list.Items[5].Reason != "too much" {
+			t.Errorf("%+v", list.Items)
+		}
+	})
 }

@@ -130,7 +130,7 @@ func TestWhatOneMayNotChangeIsAskedForAndMadeByOthers(t *testing.T) {
 				t.Fatal("asking made the change")
 			}
 			requests := s.pending(t)
-			if len(requests) != 1 || requests[0].RequestedBy != s.person {
+			if len(requests) != 1 || requests[0].RequestedBy != "person:"+string(s.person) {
 				t.Fatalf("requests: %+v", requests)
 			}
 			approve := at("/o/{organisation}/requests/" + string(requests[0].ID) + "/approve")

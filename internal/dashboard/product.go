@@ -134,7 +134,7 @@ func (x *exchange) showProduct(status int, typed string, errs []view.FieldError)
 func (x *exchange) accessRequest(q *registry.Request) (view.AccessRequest, error) {
 	people, err := x.people()
 	return view.AccessRequest{
-		Withdraw: "/o/" + string(x.organisation.ID) + "/requests/" + string(q.ID) + "/decline", Who: people.of("person:" + string(q.RequestedBy)), Note: q.Note, Mine: q.RequestedBy == x.session.Person.ID, At: q.CreatedAt, Ends: q.ExpiresAt,
+		Withdraw: "/o/" + string(x.organisation.ID) + "/requests/" + string(q.ID) + "/decline", Who: people.of(q.RequestedBy), Note: q.Note, Mine: q.RequestedBy == x.by.String(), At: q.CreatedAt, Ends: q.ExpiresAt,
 		Declined: q.State == registry.RequestDeclined, Reason: q.Reason, DecidedAt: q.DecidedAt,
 	}, err
 }

@@ -79,9 +79,9 @@ func grantsOf(requests []registry.Request) (all []actor.RoleGrant) {
 
 func (x *exchange) requestRow(q *registry.Request, outlook registry.Outlook, w wording) (view.Request, error) {
 	row := view.Request{
-		Path: x.here() + "/requests/" + string(q.ID), ID: string(q.ID), Who: w.people.of("person:" + string(q.RequestedBy)), Note: q.Note,
+		Path: x.here() + "/requests/" + string(q.ID), ID: string(q.ID), Who: w.people.of(q.RequestedBy), Note: q.Note,
 		State: string(q.StateAt(x.d.Now())), CreatedAt: q.CreatedAt, ExpiresAt: q.ExpiresAt, DecidedAt: q.DecidedAt, Reason: q.Reason,
-		Mine: q.RequestedBy == x.session.Person.ID, ForOperator: q.ForOperator, Decides: outlook.Approvable, Place: w.accounts[q.Account],
+		Mine: q.RequestedBy == x.by.String(), ForOperator: q.ForOperator, Decides: outlook.Approvable, Place: w.accounts[q.Account],
 	}
 	switch name := w.people.nameOf(q.DecidedBy); {
 	case q.DecidedBy == "":
@@ -198,7 +198,7 @@ func (d *dashboard) declineRequest(x *exchange) error {
 		return err
 	}
 	edit, said := registry.Edit(registry.DeclineRequest{Request: q.ID, Reason: x.value("reason")}), "The request is declined, and who asked is told."
-	if q.RequestedBy == x.by.Person() {
+	if q.RequestedBy == x.by.String() {
 		edit, said = registry.WithdrawRequest{Request: q.ID}, "Your request is withdrawn."
 	}
 	if err := d.Registry.Apply(x.Context(), x.by, edit); err != nil {

@@ -54,6 +54,17 @@ func (r *Registry) AtInvitation(ctx context.Context, by actor.Actor, key id.Invi
 	return r.at(ctx, by, "invitation", key, `SELECT organisation_id FROM invitation WHERE id = $1 -- any organisation: for the operator alone`)
 }
 
+// AtRequest does the same for a request.
+func (r *Registry) AtRequest(ctx context.Context, by actor.Actor, key id.Request) (actor.Actor, error) {
+	if !by.Operator() {
+		return by, nil
+	}
+	if _, ok := id.ParseRequest(string(key)); !ok {
+		return by, unknown("request")
+	}
+	return r.at(ctx, by, "request", key, `SELECT organisation_id FROM request WHERE id = $1 -- any organisation: for the operator alone`)
+}
+
 func (r *Registry) at(ctx context.Context, by actor.Actor, what string, key any, query string) (actor.Actor, error) {
 	err := r.DB.View(ctx, func(tx *sqldb.Tx) error {
 		var organisation id.Organisation

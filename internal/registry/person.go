@@ -212,7 +212,7 @@ func (c *change) self(ctx context.Context, base int64) (Person, error) {
 
 // actorTitle is what to call the actor.
 func (c *change) actorTitle(ctx context.Context) (string, error) {
-	_, name, _ := strings.Cut(c.by.String(), ":")
+	name := nameOf(c.by.String())
 	if c.by.Kind() != actor.Person {
 		return name, nil
 	}

@@ -2,9 +2,11 @@ package registry
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/doorward/doorward/internal/actor"
@@ -40,12 +42,12 @@ type Request struct {
 	Organisation id.Organisation
 	Account      id.Account // that all of it is about; empty: the organisation
 	ForOperator  bool       // the operator alone may make it
-	RequestedBy  id.Person
+	RequestedBy  string     // the actor, as person:… or client:…
 	Note         string
 	Edits        Edits        // each based on the version that was looked at
 	State        RequestState // as stored; see StateAt
 	Reason       string       // why it was declined
-	DecidedBy    string       // the actor, as person:…
+	DecidedBy    string       // the actor, as person:… or client:…
 	CreatedAt    time.Time
 	ExpiresAt    time.Time
 	DecidedAt    time.Time
@@ -60,7 +62,7 @@ func (r *Request) StateAt(now time.Time) RequestState {
 }
 
 // RequestChange asks others of the actor's organisation, or the operator, to make
-// edits. The actor is a person with a role there. Edits that name no version are
+// edits. The actor is a person with a role there, or an API client. Edits that name no version are
 // based on the current one. Nothing that reveals a secret can be requested.
 type RequestChange struct {
 	ID    id.Request `json:"id"`
@@ -69,10 +71,10 @@ type RequestChange struct {
 }
 
 func (e RequestChange) apply(ctx context.Context, c *change) error {
-	if err := c.isMember(ctx); err != nil {
+	c.says("request.create", c.by.Organisation(), string(e.ID))
+	if err := c.mayAsk(ctx); err != nil {
 		return err
 	}
-	c.says("request.create", c.by.Organisation(), string(e.ID))
 	if _, ok := id.ParseRequest(string(e.ID)); !ok || len(e.Edits) == 0 || len(e.Edits) > MaxRequestEdits {
 		return fault.Errorf(fault.Invalid, "a request needs its id and 1 to %d changes", MaxRequestEdits)
 	}
@@ -82,7 +84,7 @@ func (e RequestChange) apply(ctx context.Context, c *change) error {
 	if err := c.roomForRequest(ctx); err != nil {
 		return err
 	}
-	r := Request{ID: e.ID, Organisation: c.by.Organisation(), RequestedBy: c.by.Person(), Note: e.Note, Edits: slices.Clone(e.Edits), CreatedAt: c.Now(), ExpiresAt: c.Now().Add(RequestLifetime)}
+	r := Request{ID: e.ID, Organisation: c.by.Organisation(), RequestedBy: c.by.String(), Note: e.Note, Edits: slices.Clone(e.Edits), CreatedAt: c.Now(), ExpiresAt: c.Now().Add(RequestLifetime)}
 	asks, err := c.place(ctx, &r)
 	if err != nil {
 		return err
@@ -96,25 +98,37 @@ func (e RequestChange) apply(ctx context.Context, c *change) error {
 	}
 	err = c.exec(ctx, `INSERT INTO request (id, organisation_id, account_id, for_operator, requested_by, note, edits, state, reason, decided_by, created_at, expires_at, decided_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, 'pending', '', '', $8, $9, 0)`,
-		r.ID, r.Organisation, r.Account, r.ForOperator, r.RequestedBy, r.Note, string(edits), r.CreatedAt.UnixMicro(), r.ExpiresAt.UnixMicro())
+		r.ID, r.Organisation, r.Account, r.ForOperator, nameOf(r.RequestedBy), r.Note, string(edits), r.CreatedAt.UnixMicro(), r.ExpiresAt.UnixMicro())
 	if err != nil {
 		return isFree(err, "request")
 	}
 	return c.tellDeciders(ctx, &r, asks)
 }
 
-// isMember refuses whoever has no place in the organisation: their request could
+// mayAsk lets the members of an organisation ask, whatever their roles, and of its
+// API clients those that take part in requests. The request of anybody else could
 // not be approved.
-func (c *change) isMember(ctx context.Context) error {
-	refusal := fault.Errorf(fault.Forbidden, "requests are for the members of an organisation")
-	if c.by.Kind() != actor.Person || c.by.Organisation() == "" || !c.by.MaySomewhere(actor.OrganisationRead) {
-		return refusal
+func (c *change) mayAsk(ctx context.Context) error {
+	switch {
+	case c.by.Organisation() == "":
+	case c.by.Kind() == actor.Person && c.by.MaySomewhere(actor.OrganisationRead):
+		_, err := loadMember(ctx, c.tx, c.by.Organisation(), c.by.Person())
+		if fault.KindOf(err) != fault.NotFound {
+			return err
+		}
+	case c.by.Kind() == actor.Client && !c.by.Operator():
+		return c.mayTakePart()
 	}
-	_, err := loadMember(ctx, c.tx, c.by.Organisation(), c.by.Person())
-	if fault.KindOf(err) == fault.NotFound {
-		return refusal
+	return fault.Errorf(fault.Forbidden, "requests are for the members and the API clients of an organisation")
+}
+
+// mayTakePart asks API clients for an ability of its own, so that one that only
+// reads writes to nobody.
+func (c *change) mayTakePart() error {
+	if c.by.Kind() == actor.Client && !c.by.MaySomewhere(actor.RequestWrite) {
+		return c.may(actor.RequestWrite, "")
 	}
-	return err
+	return nil
 }
 
 // place finds out what a request is about, and bases its edits on the versions
@@ -177,7 +191,7 @@ func (c *change) refuseSecondAsk(ctx context.Context, r *Request, edits []byte) 
 func (c *change) roomForRequest(ctx context.Context) error {
 	var all, own int
 	err := c.tx.QueryRow(ctx, `SELECT count(*), COALESCE(sum(CASE WHEN requested_by = $1 THEN 1 ELSE 0 END), 0) FROM request WHERE organisation_id = $2 AND state = 'pending' AND expires_at > $3`,
-		c.by.Person(), c.by.Organisation(), c.Now().UnixMicro()).Scan(&all, &own)
+		nameOf(c.by.String()), c.by.Organisation(), c.Now().UnixMicro()).Scan(&all, &own)
 	switch {
 	case err != nil:
 		return err
@@ -190,7 +204,8 @@ func (c *change) roomForRequest(ctx context.Context) error {
 }
 
 // ApproveRequest makes the edits of a request with the authority of the actor
-// alone: a person, and not the one who asked.
+// alone: a person or API client, and not the one who asked, nor a client whose
+// secret they have made.
 type ApproveRequest struct {
 	Request id.Request `json:"request"`
 }
@@ -200,13 +215,10 @@ func (e ApproveRequest) apply(ctx context.Context, c *change) error {
 	if err != nil {
 		return err
 	}
-	if c.by.Kind() != actor.Person || c.by.Person() == r.RequestedBy {
-		return fault.Errorf(fault.Forbidden, "another person than the one who asked has to approve")
+	if err := c.isAnother(ctx, &r); err != nil {
+		return err
 	}
-	if _, err := loadMember(ctx, c.tx, r.Organisation, r.RequestedBy); err != nil {
-		if fault.KindOf(err) == fault.NotFound {
-			err = fault.Errorf(fault.Conflict, "who asked is no longer a member: decline the request, and make the change yourself if it is right")
-		}
+	if err := c.askerIsThere(ctx, &r); err != nil {
 		return err
 	}
 	for _, edit := range r.Edits {
@@ -216,6 +228,46 @@ func (e ApproveRequest) apply(ctx context.Context, c *change) error {
 		}
 	}
 	return c.decide(ctx, &r, RequestApproved, "")
+}
+
+// isAnother refuses the one who asked, by their own hand or by that of a client.
+func (c *change) isAnother(ctx context.Context, r *Request) error {
+	hand := c.by.String()
+	if c.by.Kind() == actor.Client && hand != r.RequestedBy {
+		organisation := c.by.Organisation()
+		if c.by.Operator() {
+			organisation = ""
+		}
+		err := c.tx.QueryRow(ctx, `SELECT created_by FROM client_secret WHERE id = $1 AND organisation_id = $2`, c.by.Credential(), organisation).Scan(&hand)
+		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return err
+		}
+		if err != nil {
+			hand = r.RequestedBy // nobody knows whose it is
+		}
+	}
+	if c.by.Kind() == actor.System || hand == r.RequestedBy {
+		return fault.Errorf(fault.Forbidden, "another than the one who asked has to approve, and with no API client whose secret they made")
+	}
+	return nil
+}
+
+// askerIsThere refuses what is asked by who has left meanwhile.
+func (c *change) askerIsThere(ctx context.Context, r *Request) error {
+	kind, name, _ := strings.Cut(r.RequestedBy, ":")
+	var err error
+	if kind == string(actor.Client) {
+		var client Client
+		if client, err = loadClient(ctx, c.tx, c.by, id.Client(name)); err == nil && client.State != Enabled {
+			return fault.Errorf(fault.Conflict, "the API client that asked is disabled: decline the request, and make the change yourself if it is right")
+		}
+	} else {
+		_, err = loadMember(ctx, c.tx, r.Organisation, id.Person(name))
+	}
+	if fault.KindOf(err) == fault.NotFound {
+		return fault.Errorf(fault.Conflict, "who asked is not there any more: decline the request, and make the change yourself if it is right")
+	}
+	return err
 }
 
 // DeclineRequest refuses a request. Whoever may make one of its edits may.
@@ -264,8 +316,8 @@ func (e WithdrawRequest) apply(ctx context.Context, c *change) error {
 	if err != nil {
 		return err
 	}
-	if c.by.Person() == "" || c.by.Person() != r.RequestedBy {
-		return fault.Errorf(fault.Forbidden, "only the person who asked withdraws a request: decline it instead")
+	if c.by.String() != r.RequestedBy {
+		return fault.Errorf(fault.Forbidden, "only who asked withdraws a request: decline it instead")
 	}
 	return c.decide(ctx, &r, RequestWithdrawn, "")
 }
@@ -277,6 +329,9 @@ func (c *change) pendingRequest(ctx context.Context, action string, key id.Reque
 		return r, err
 	}
 	c.says(action, r.Organisation, string(r.ID))
+	if err := c.mayTakePart(); err != nil {
+		return r, err
+	}
 	if state := r.StateAt(c.Now()); state != RequestPending {
 		return r, fault.Errorf(fault.Conflict, "the request is %s: ask anew", state)
 	}
@@ -362,7 +417,7 @@ func (r *Registry) AccessRequest(ctx context.Context, by actor.Actor, grant Gran
 // does.
 func (r *Registry) Request(ctx context.Context, by actor.Actor, key id.Request) (q Request, err error) {
 	err = r.DB.View(ctx, func(tx *sqldb.Tx) error {
-		if q, err = loadRequest(ctx, tx, by, key); err != nil || by.Person() == q.RequestedBy {
+		if q, err = loadRequest(ctx, tx, by, key); err != nil || by.String() == q.RequestedBy {
 			return err
 		}
 		return by.Require(actor.AccountRead, q.Account)
@@ -398,7 +453,7 @@ func (r *Registry) Outlooks(ctx context.Context, by actor.Actor, requests []Requ
 				o.Before = append(o.Before, a.before)
 			}
 			missing := slices.ContainsFunc(c.lacking(asks), func(err error) bool { return err != nil })
-			o.Approvable = by.Person() != "" && by.Person() != q.RequestedBy && !missing
+			o.Approvable = by.String() != q.RequestedBy && !missing
 			outlooks[q.ID] = o
 		}
 		return nil

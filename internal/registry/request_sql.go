@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/doorward/doorward/internal/actor"
@@ -17,17 +18,28 @@ import (
 const requestColumns = `id, organisation_id, account_id, for_operator, requested_by, note, edits, state, reason, decided_by, created_at, expires_at, decided_at`
 
 func scanRequest(row scanner) (r Request, err error) {
-	var edits string
+	var edits, asked string
 	var created, expires, decided int64
-	err = row.Scan(&r.ID, &r.Organisation, &r.Account, &r.ForOperator, &r.RequestedBy, &r.Note, &edits, &r.State, &r.Reason, &r.DecidedBy, &created, &expires, &decided)
+	err = row.Scan(&r.ID, &r.Organisation, &r.Account, &r.ForOperator, &asked, &r.Note, &edits, &r.State, &r.Reason, &r.DecidedBy, &created, &expires, &decided)
 	if err != nil {
 		return r, err
 	}
+	kind := actor.Person
+	if _, ok := id.ParseClient(asked); ok {
+		kind = actor.Client
+	}
+	r.RequestedBy = string(kind) + ":" + asked
 	r.CreatedAt, r.ExpiresAt, r.DecidedAt = fromMicros(created), fromMicros(expires), fromMicros(decided)
 	if err := json.Unmarshal([]byte(edits), &r.Edits); err != nil {
 		return r, fmt.Errorf("read the request %s: %w", r.ID, err)
 	}
 	return r, nil
+}
+
+// nameOf is an actor's name without its kind.
+func nameOf(by string) string {
+	_, name, _ := strings.Cut(by, ":")
+	return name
 }
 
 // loadRequest loads one of the actor's organisation.
@@ -40,7 +52,7 @@ func loadRequest(ctx context.Context, tx *sqldb.Tx, by actor.Actor, key id.Reque
 }
 
 // requests are those of the organisation on the accounts given (each between
-// commas, or nothing for all) and the person's own, or at operator level all that
+// commas, or nothing for all) and the actor's own, or at operator level all that
 // wait for the operator.
 func (l *listing) requests(ctx context.Context, tx *sqldb.Tx, by actor.Actor, filter RequestFilter, accounts string, now time.Time) ([]Request, error) {
 	if by.Organisation() == "" {
@@ -51,7 +63,7 @@ func (l *listing) requests(ctx context.Context, tx *sqldb.Tx, by actor.Actor, fi
 		AND CASE WHEN requested_by = $4 THEN TRUE WHEN $5 THEN FALSE WHEN $6 = '' THEN TRUE ELSE $6 LIKE '%,' || account_id || ',%' END
 		AND CASE WHEN $7 THEN state = 'pending' AND expires_at > $8 ELSE TRUE END
 		ORDER BY created_at DESC, id DESC LIMIT $9`,
-		by.Organisation(), l.after.number, l.after.key, by.Person(), filter.Own, accounts, filter.Pending, now.UnixMicro(), l.fetch())
+		by.Organisation(), l.after.number, l.after.key, nameOf(by.String()), filter.Own, accounts, filter.Pending, now.UnixMicro(), l.fetch())
 }
 
 const maxTold = 10 // people who are mailed about a request
@@ -76,7 +88,7 @@ func (c *change) tellDeciders(ctx context.Context, r *Request, asks []ask) error
 	}
 	told := 0
 	for _, m := range members {
-		if !m.Verified || m.Person == r.RequestedBy || !m.holds(asks[0].ability, asks[0].account) || told == maxTold {
+		if !m.Verified || "person:"+string(m.Person) == r.RequestedBy || !m.holds(asks[0].ability, asks[0].account) || told == maxTold {
 			continue
 		}
 		told++
@@ -87,13 +99,14 @@ func (c *change) tellDeciders(ctx context.Context, r *Request, asks []ask) error
 	return nil
 }
 
-// tellRequester mails the person who asked what became of the request.
+// tellRequester mails the person who asked what became of the request. A client
+// looks for itself.
 func (c *change) tellRequester(ctx context.Context, r *Request) error {
 	who, err := c.actorTitle(ctx)
 	if err != nil {
 		return err
 	}
-	p, err := loadPerson(ctx, c.tx, r.RequestedBy)
+	p, err := loadPerson(ctx, c.tx, id.Person(nameOf(r.RequestedBy)))
 	if fault.KindOf(err) == fault.NotFound || err == nil && p.VerifiedAt.IsZero() {
 		return nil
 	}

@@ -57,11 +57,19 @@ func TestPRIV02_nobodyApprovesTheirOwnRequest(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		helper := actor.NewClient("org-alpha-apple-101", f.orgA, "", "", []string{"management.account.write", "management.account.read"})
+		may := []string{"management.account.write", "management.account.read", "management.request.write"}
+		f.must(t, f.adminA, registry.CreateClient{ID: "org-alpha-apple-101", Name: "helper"}, registry.AddPermissions{Client: "org-alpha-apple-101", Permissions: may}, f.newSecret("org-alpha-apple-101", "h2h2h2h2h2h2"))
+		f.must(t, asker, f.newSecret("org-alpha-apple-101", "h1h1h1h1h1h1"))
+		helper := func(with id.Secret, may ...string) actor.Actor {
+			return actor.NewClient("org-alpha-apple-101", f.orgA, "", with, may)
+		}
 		approve := registry.ApproveRequest{Request: key}
 		f.refuses(t,
 			refusal{name: "PRIV-02 the one who asked", by: asker, edit: approve, want: fault.Forbidden, twin: registry.RenameOrganisation{Name: "A"}},
-			refusal{name: "PRIV-02 a client, which they may hold", by: helper, edit: approve, want: fault.Forbidden, twin: approve, twinBy: f.adminA},
+			refusal{name: "PRIV-02 a client with a secret that they made", by: helper("h1h1h1h1h1h1", may...), edit: approve, want: fault.Forbidden, twin: registry.RenameOrganisation{Name: "A"}, twinBy: asker},
+			refusal{name: "PRIV-02 a client with a secret that nobody knows", by: helper("", may...), edit: approve, want: fault.Forbidden, twin: registry.RenameOrganisation{Name: "A"}, twinBy: asker},
+			refusal{name: "PRIV-01 a client without the right to make the change", by: helper("h2h2h2h2h2h2", may[1:]...), edit: approve, want: fault.Forbidden, twin: registry.RenameOrganisation{Name: "A"}, twinBy: asker},
+			refusal{name: "PRIV-01 a client that takes no part in requests", by: helper("h2h2h2h2h2h2", may[:2]...), edit: approve, want: fault.Forbidden, twin: approve, twinBy: helper("h2h2h2h2h2h2", may...)},
 		)
 	})
 }
@@ -190,21 +198,23 @@ func TestWhatCannotBeApprovedIsNotRequested(t *testing.T) {
 			edits []registry.Edit
 			want  fault.Kind
 		}{
-			"SEC-01 a secret":              {f.member(), []registry.Edit{f.newSecret(f.a1, "s11111111111")}, fault.Invalid},
-			"SEC-01 beside another edit":   {f.member(), []registry.Edit{rename, f.newSecret(f.a1, "s11111111111")}, fault.Invalid},
-			"an invitation":                {f.member(), []registry.Edit{f.invite("i-11111111111111111111", "x@example.com", actor.Viewer)}, fault.Invalid},
-			"a webhook":                    {f.member(), []registry.Edit{newWebhook("wh-11111111111111111111")}, fault.Invalid},
-			"nothing":                      {f.member(), nil, fault.Invalid},
-			"too much":                     {f.member(), many, fault.Invalid},
-			"an unknown permission":        {f.member(), []registry.Edit{registry.AddPermissions{Client: f.a1, Permissions: []string{"p1.nothing"}}}, fault.Invalid},
-			"of an old version":            {f.member(), []registry.Edit{registry.RenameAccount{Account: f.sandboxA, Name: "x", Base: 7}}, fault.Conflict},
-			"TEN-03 another organisation":  {f.member(), []registry.Edit{registry.SetClientState{Client: f.b1, State: registry.Disabled}}, fault.NotFound},
-			"the last admin's removal":     {f.member(), []registry.Edit{registry.RemoveMember{Person: f.chiefA}}, fault.Conflict},
-			"PRIV-01 on an account unseen": {ofSandbox, []registry.Edit{registry.SetClientState{Client: f.a1, State: registry.Disabled}}, fault.Forbidden},
-			"by a client":                  {actor.NewClient(f.manager, f.orgA, f.productionA, "", []string{"management.organisation.read"}), []registry.Edit{rename}, fault.Forbidden},
-			"by one of no place here":      {proven("p-99999999999999999999", f.orgA, actor.RoleGrant{Role: actor.Developer}), []registry.Edit{rename}, fault.Forbidden},
-			"by nobody":                    {actor.Actor{}, []registry.Edit{rename}, fault.Forbidden},
-			"by a stranger":                {proven(f.stranger, f.orgA), []registry.Edit{rename}, fault.Forbidden},
+			"SEC-01 a secret":                        {f.member(), []registry.Edit{f.newSecret(f.a1, "s11111111111")}, fault.Invalid},
+			"SEC-01 beside another edit":             {f.member(), []registry.Edit{rename, f.newSecret(f.a1, "s11111111111")}, fault.Invalid},
+			"an invitation":                          {f.member(), []registry.Edit{f.invite("i-11111111111111111111", "x@example.com", actor.Viewer)}, fault.Invalid},
+			"a webhook":                              {f.member(), []registry.Edit{newWebhook("wh-11111111111111111111")}, fault.Invalid},
+			"nothing":                                {f.member(), nil, fault.Invalid},
+			"too much":                               {f.member(), many, fault.Invalid},
+			"an unknown permission":                  {f.member(), []registry.Edit{registry.AddPermissions{Client: f.a1, Permissions: []string{"p1.nothing"}}}, fault.Invalid},
+			"of an old version":                      {f.member(), []registry.Edit{registry.RenameAccount{Account: f.sandboxA, Name: "x", Base: 7}}, fault.Conflict},
+			"TEN-03 another organisation":            {f.member(), []registry.Edit{registry.SetClientState{Client: f.b1, State: registry.Disabled}}, fault.NotFound},
+			"the last admin's removal":               {f.member(), []registry.Edit{registry.RemoveMember{Person: f.chiefA}}, fault.Conflict},
+			"PRIV-01 on an account unseen":           {ofSandbox, []registry.Edit{registry.SetClientState{Client: f.a1, State: registry.Disabled}}, fault.Forbidden},
+			"PRIV-01 by a client that only reads":    {actor.NewClient(f.manager, f.orgA, "", "", []string{"management.account.read"}), []registry.Edit{rename}, fault.Forbidden},
+			"PRIV-01 by a client of another account": {actor.NewClient(f.manager, f.orgA, f.productionA, "", []string{"management.account.read", "management.request.write"}), []registry.Edit{rename}, fault.Forbidden},
+			"by a client of the operator":            {actor.NewClient("op-alpha-apple-101", "", "", "", []string{"management.account.read", "management.request.write"}).In(f.orgA), []registry.Edit{rename}, fault.Forbidden},
+			"by one of no place here":                {proven("p-99999999999999999999", f.orgA, actor.RoleGrant{Role: actor.Developer}), []registry.Edit{rename}, fault.Forbidden},
+			"by nobody":                              {actor.Actor{}, []registry.Edit{rename}, fault.Forbidden},
+			"by a stranger":                          {proven(f.stranger, f.orgA), []registry.Edit{rename}, fault.Forbidden},
 		} {
 			t.Run(name, func(t *testing.T) {
 				before := made(t, f.DB)
@@ -400,4 +410,40 @@ func TestStoredRequestsAreReadStrictly(t *testing.T) {
 			t.Errorf("%s is read as %v", text, edits)
 		}
 	}
+}
+
+func TestAnAPIClientAsksAndItsRequestIsDecidedByOthers(t *testing.T) {
+	each(t, func(t *testing.T, f *fixture) {
+		f.must(t, f.adminA, registry.CreateClient{ID: "org-alpha-apple-101", Name: "pipeline"}, f.newSecret("org-alpha-apple-101", "h1h1h1h1h1h1"))
+		asker := actor.NewClient("org-alpha-apple-101", f.orgA, "", "h1h1h1h1h1h1", []string{"management.account.read", "management.account.write", "management.request.write"})
+		rename := registry.RenameAccount{Account: f.sandboxA, Name: "asked by a pipeline"}
+		f.clock.add(time.Second)
+		ask := func() id.Request {
+			key, err := f.RequestChange(t.Context(), asker, "for the release", rename)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return key
+		}
+		first, second, third := ask(), ask(), ask()
+		if _, text := f.newestMail(t); !strings.Contains(text, "org-alpha-apple-101") || !strings.Contains(text, "for the release") {
+			t.Errorf("those who decide are not told who asks: %s", text)
+		}
+		list, err := f.Requests(t.Context(), asker, registry.RequestFilter{Own: true, Pending: true}, registry.Page{})
+		if err != nil || len(list.Items) != 3 || list.Items[0].RequestedBy != "client:org-alpha-apple-101" {
+			t.Errorf("%+v, %v", list.Items, err)
+		}
+		f.refuses(t,
+			refusal{name: "PRIV-02 its own", by: asker, edit: registry.ApproveRequest{Request: first}, want: fault.Forbidden, twin: registry.ApproveRequest{Request: first}, twinBy: f.chief()},
+			refusal{name: "withdrawn by another", by: f.chief(), edit: registry.WithdrawRequest{Request: second}, want: fault.Forbidden, twin: registry.WithdrawRequest{Request: second}, twinBy: asker},
+		)
+		if a, err := f.Account(t.Context(), f.adminA, f.sandboxA); err != nil || a.Name != rename.Name {
+			t.Errorf("the account is %+v, %v", a, err)
+		}
+		f.must(t, f.adminA, registry.SetClientState{Client: "org-alpha-apple-101", State: registry.Disabled})
+		wantKind(t, f.Apply(t.Context(), f.chief(), registry.ApproveRequest{Request: third}), fault.Conflict)
+		f.must(t, f.adminA, registry.SetClientState{Client: "org-alpha-apple-101", State: registry.Deleted})
+		wantKind(t, f.Apply(t.Context(), f.chief(), registry.ApproveRequest{Request: third}), fault.Conflict)
+		f.must(t, f.chief(), registry.DeclineRequest{Request: third, Reason: "the pipeline is gone"})
+	})
 }
