@@ -1,6 +1,7 @@
 package dashboard
 
 import (
+	"errors"
 	"net/http"
 	"net/url"
 	"slices"
@@ -59,7 +60,7 @@ func (x *exchange) lookFrom(at string) (err error) {
 	}
 	if err != nil {
 		x.organisation, x.account, x.by = registry.Organisation{}, registry.Account{}, actor.Actor{}
-		if err = unlessGone(err); err != nil && err != errNoPage {
+		if err = unlessGone(err); err != nil && !errors.Is(err, errNoPage) {
 			return err
 		}
 	}
