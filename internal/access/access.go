@@ -28,7 +28,7 @@ import (
 // Default bounds of what is kept in memory.
 const (
 	DefaultMaxClients = 50_000
-	DefaultMaxTokens  = 2048 // about 1 KiB each
+	DefaultMaxTokens  = 2048 // about 1.2 KiB each
 	maxUnknown        = 4096
 )
 
