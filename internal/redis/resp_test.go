@@ -10,13 +10,13 @@ import (
 func FuzzReply(f *testing.F) {
 	for _, reply := range []string{
 		"+OK\r\n", "-ERR no\r\n", ":1\r\n", "*2\r\n:1\r\n:2\r\n", "*-1\r\n", "*65\r\n", "*1\r\n$1\r\nx\r\n", "$-1\r\n", ":\r\n", "\r\n", "*1\n:1\n",
-		":99999999999999999999\r\n", ":" + strings.Repeat("1", maxLine), "HTTP/1.1 400 Bad Request\r\n",
+		":99999999999999999999\r\n", ":" + strings.Repeat("1", maxLine), "HTTP/1.1 400 Bad Request\r\n", "+\r\n\n",
 	} {
 		f.Add(reply)
 	}
 	f.Fuzz(func(t *testing.T, reply string) {
 		numbers, err := readReply(bufio.NewReaderSize(strings.NewReader(reply), maxLine))
-		if err == nil && (len(numbers) > maxNumbers || !strings.ContainsRune("+:*", rune(reply[0])) || !strings.HasSuffix(reply[:strings.LastIndex(reply, "\n")+1], "\r\n")) {
+		if err == nil && (len(numbers) > maxNumbers || !strings.ContainsRune("+:*", rune(reply[0])) || !strings.HasSuffix(reply[:strings.Index(reply, "\n")+1], "\r\n")) {
 			t.Errorf("%q was read as %v", reply, numbers)
 		}
 		if errors.As(err, new(Error)) && reply[0] != '-' {
