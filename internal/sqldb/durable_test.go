@@ -1,6 +1,7 @@
 package sqldb_test
 
 import (
+	"errors"
 	"testing"
 
 	"github.com/doorward/doorward/internal/sqldb"
@@ -31,5 +32,21 @@ func TestSTO03_acknowledgingSessionsWaitForTheDisk(t *testing.T) {
 		if err := db.Write(t.Context(), check); err != nil {
 			t.Error(err)
 		}
+	})
+}
+
+// Jobs that find nothing to do commit on a disk that fails, too.
+func TestSTO08_aWriteOfNothingDoesNotHealTheDisk(t *testing.T) {
+	sqldbtest.Run(t, func(t *testing.T, db *sqldb.DB) {
+		nothing := func(*sqldb.Tx) error { return nil }
+		db.Break(errors.New("input/output error"))
+		if err := db.Write(t.Context(), nothing); err != nil || !db.Broken() {
+			t.Errorf("%v, broken: %t", err, db.Broken())
+		}
+		t.Run("twin", func(t *testing.T) {
+			if err := db.Writable(t.Context()); err != nil || db.Broken() {
+				t.Errorf("%v, broken: %t", err, db.Broken())
+			}
+		})
 	})
 }

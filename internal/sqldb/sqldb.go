@@ -107,11 +107,13 @@ func (db *DB) Writable(ctx context.Context) error {
 	return db.Update(ctx, func(*Tx) error { return nil }) // a row of the feed that is nobody's
 }
 
-// note remembers whether the disk failed the last write.
-func (db *DB) note(err error) error {
+// note remembers whether the disk failed the last write. Of a success it wants to
+// know whether it certainly wrote: one that changed no row says nothing about the
+// disk.
+func (db *DB) note(err error, wrote bool) error {
 	switch {
 	case err == nil:
-		if db.broken.Load() != nil {
+		if wrote && db.broken.Load() != nil {
 			db.broken.Store(nil)
 		}
 	case db.dialect.broken(err):

@@ -85,7 +85,7 @@ func (db *DB) Write(ctx context.Context, fn func(tx *Tx) error) error {
 	ctx, cancel := context.WithTimeout(ctx, db.config.Timeout)
 	defer cancel()
 	for attempt := 1; ; attempt++ {
-		err := db.note(db.run(ctx, db.writer, nil, fn))
+		err := db.note(db.run(ctx, db.writer, nil, fn), false)
 		if err == nil || attempt == maxAttempts || !db.dialect.conflict(err) {
 			return err
 		}
@@ -130,7 +130,7 @@ func (db *DB) Update(ctx context.Context, fn func(tx *Tx) error) error {
 		var lost bool
 		var tx *Tx
 		tx, lost, err = db.update(ctx, nonce, fn)
-		if db.note(err) == nil {
+		if db.note(err, true) == nil {
 			return db.acknowledge(tx)
 		}
 		if lost {
