@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"runtime"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -31,6 +32,9 @@ flight then finish within grace_time. docs/doorward.example.yaml lists every set
 			if check {
 				_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s is good: %d products, database %s\n", path, len(config.Products), engineOf(config.Database))
 				return err
+			}
+			if config.Ops.Pprof {
+				runtime.MemProfileRate = 512 << 10 // the runtime's own
 			}
 			logger := slog.New(slog.NewJSONHandler(cmd.ErrOrStderr(), nil))
 			return serve(cmd.Context(), config, logger, cmd.OutOrStdout())

@@ -13,7 +13,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
 
 	"github.com/doorward/doorward/internal/access"
@@ -21,6 +20,7 @@ import (
 	"github.com/doorward/doorward/internal/gateway"
 	"github.com/doorward/doorward/internal/id"
 	"github.com/doorward/doorward/internal/jwt"
+	"github.com/doorward/doorward/internal/metrics"
 	"github.com/doorward/doorward/internal/registry"
 	"github.com/doorward/doorward/internal/secret"
 	"github.com/doorward/doorward/internal/sqldb/sqldbtest"
@@ -44,7 +44,7 @@ type world struct {
 	gateway  *gateway.Gateway
 	upstream *upstream
 	address  string // of the gateway
-	metrics  *prometheus.Registry
+	metrics  metrics.Registry
 	accesses *lines
 	errors   *lines
 
@@ -91,12 +91,9 @@ func newWorld(t testing.TB, options ...option) *world {
 		OrganisationParameter: "signicat-organizationId", OrganisationHeader: "Signicat-OrganizationId", StaleLimit: 24 * time.Hour,
 	})
 	w.must(err)
-	w.metrics = prometheus.NewRegistry()
-	metrics, err := gateway.NewMetrics(w.metrics)
-	w.must(err)
 	config := gateway.Config{
 		Access: w.access, AssertionSigner: w.assertions.Load, Issuer: issuer, PublicURL: publicURL, HelpURL: helpURL,
-		Now: w.now, Rand: rand.Reader, Log: log, AccessLog: w.accesses, Metrics: metrics,
+		Now: w.now, Rand: rand.Reader, Log: log, AccessLog: w.accesses, Metrics: gateway.NewMetrics(&w.metrics),
 	}
 	// What package server sets on the API listener.
 	server := &http.Server{ReadHeaderTimeout: 10 * time.Second, MaxHeaderBytes: 32 << 10, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn)}

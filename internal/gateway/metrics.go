@@ -5,7 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
+	"github.com/doorward/doorward/internal/metrics"
 )
 
 // Metrics are the gateway's. Routes are labelled by pattern. An outcome is the
@@ -14,38 +14,26 @@ import (
 //
 // A nil Metrics counts nothing. Safe for concurrent use.
 type Metrics struct {
-	calls     *prometheus.CounterVec   // product, route, outcome
-	durations *prometheus.HistogramVec // product, route
-	upstreams *prometheus.HistogramVec // product
+	calls     *metrics.Vector[*metrics.Counter]   // product, route, outcome
+	durations *metrics.Vector[*metrics.Histogram] // product, route
+	upstreams *metrics.Vector[*metrics.Histogram] // product
 }
 
-// NewMetrics registers the gateway's metrics, once per registerer.
-func NewMetrics(registerer prometheus.Registerer) (*Metrics, error) {
-	buckets := []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60}
-	m := &Metrics{
-		calls: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "doorward_calls_total", Help: "Calls of API products, by the class of the upstream's status or the code of our refusal.",
-		}, []string{"product", "route", "outcome"}),
-		durations: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "doorward_call_duration_seconds", Help: "Time from a call's header to the end of its answer.", Buckets: buckets,
-		}, []string{"product", "route"}),
-		upstreams: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "doorward_upstream_duration_seconds", Help: "Time that an upstream took until the header of its answer.", Buckets: buckets,
-		}, []string{"product"}),
+// NewMetrics registers the gateway's metrics, once per registry.
+func NewMetrics(to *metrics.Registry) *Metrics {
+	bounds := []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60}
+	return &Metrics{
+		calls:     to.Counters("doorward_calls_total", "Calls of API products, by the class of the upstream's status or the code of our refusal.", "product", "route", "outcome"),
+		durations: to.Histograms("doorward_call_duration_seconds", "Time from a call's header to the end of its answer.", bounds, "product", "route"),
+		upstreams: to.Histograms("doorward_upstream_duration_seconds", "Time that an upstream took until the header of its answer.", bounds, "product"),
 	}
-	for _, collector := range []prometheus.Collector{m.calls, m.durations, m.upstreams} {
-		if err := registerer.Register(collector); err != nil {
-			return nil, err
-		}
-	}
-	return m, nil
 }
 
 // routeMetrics are a route's own: to look them up by labels costs a call more
 // than all the rest of counting.
 type routeMetrics struct {
-	passed             [6]prometheus.Counter // by class of status
-	duration, upstream prometheus.Observer
+	passed             [6]*metrics.Counter // by class of status
+	duration, upstream *metrics.Histogram
 }
 
 // lazyMetrics are bound at the first call: most routes of a large product are
@@ -56,9 +44,9 @@ func (m *Metrics) of(r *route) *routeMetrics {
 	if bound := r.metrics.bound.Load(); bound != nil {
 		return bound
 	}
-	bound := &routeMetrics{duration: m.durations.WithLabelValues(r.product, r.name), upstream: m.upstreams.WithLabelValues(r.product)}
+	bound := &routeMetrics{duration: m.durations.With(r.product, r.name), upstream: m.upstreams.With(r.product)}
 	for class := 2; class < len(bound.passed); class++ {
-		bound.passed[class] = m.calls.WithLabelValues(r.product, r.name, strconv.Itoa(class)+"xx")
+		bound.passed[class] = m.calls.With(r.product, r.name, strconv.Itoa(class)+"xx")
 	}
 	r.metrics.bound.Store(bound) // who binds at the same time gets the same counters
 	return bound
@@ -81,5 +69,5 @@ func (m *Metrics) observe(c *call, total time.Duration) {
 	if outcome == "" {
 		outcome = "other" // a status that is none
 	}
-	m.calls.WithLabelValues(c.route.product, c.route.name, outcome).Inc()
+	m.calls.With(c.route.product, c.route.name, outcome).Inc()
 }

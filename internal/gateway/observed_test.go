@@ -1,6 +1,7 @@
 package gateway_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"sort"
@@ -8,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
 )
 
 // await waits until the text was written.
@@ -119,10 +122,12 @@ func TestMetricsCountByRoute(t *testing.T) {
 // counted lists the counters that are not zero, and how much was timed.
 func (w *world) counted(t *testing.T) (all []string) {
 	t.Helper()
-	families, err := w.metrics.Gather()
-	if err != nil {
-		t.Fatal(err)
-	}
+	var page bytes.Buffer
+	_, err := w.metrics.WriteTo(&page)
+	w.must(err)
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	families, err := parser.TextToMetricFamilies(&page)
+	w.must(err)
 	timed := map[string]uint64{}
 	for _, f := range families {
 		for _, m := range f.GetMetric() {

@@ -9,11 +9,10 @@ import (
 	"sync"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"github.com/doorward/doorward/internal/authserver"
 	"github.com/doorward/doorward/internal/dashboard"
 	"github.com/doorward/doorward/internal/gateway"
+	"github.com/doorward/doorward/internal/metrics"
 	"github.com/doorward/doorward/internal/registry"
 	"github.com/doorward/doorward/internal/throttle"
 )
@@ -41,14 +40,10 @@ func (s *Server) newAuthServer(helpURL string, accessLog io.Writer) (*authserver
 }
 
 func (s *Server) newGateway(helpURL string, accessLog io.Writer) (*gateway.Gateway, error) {
-	metrics, err := gateway.NewMetrics(s.metrics)
-	if err != nil {
-		return nil, err
-	}
 	return gateway.New(gateway.Config{
 		Access: s.access, AssertionSigner: s.keys.AssertionSigner, Issuer: s.issuer(), PublicURL: s.config.PublicURL, HelpURL: helpURL,
 		Local: map[string]gateway.Local{registry.ManagementKey: s.managementAPI.Serving(s.config.ManagementListen == s.config.APIListen)},
-		Now:   s.now, Rand: rand.Reader, Log: s.log, AccessLog: accessLog, Metrics: metrics, Observe: s.useOfToken,
+		Now:   s.now, Rand: rand.Reader, Log: s.log, AccessLog: accessLog, Metrics: gateway.NewMetrics(s.metrics), Observe: s.useOfToken,
 		MaxCalls: s.config.MaxCalls,
 	})
 }
@@ -81,32 +76,26 @@ func (s *Server) managementAddress() string {
 
 // tokenMetrics counts what the token service answers.
 type tokenMetrics struct {
-	requests *prometheus.CounterVec
-	seconds  prometheus.Histogram
-	bound    sync.Map // endpoint and outcome → prometheus.Counter
+	requests *metrics.Vector[*metrics.Counter]
+	seconds  *metrics.Histogram
+	bound    sync.Map // endpoint and outcome → *metrics.Counter
 }
 
-func newTokenMetrics(registerer prometheus.Registerer) *tokenMetrics {
-	m := &tokenMetrics{
-		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "doorward_token_requests_total", Help: "Requests of the token service by endpoint and outcome.",
-		}, []string{"endpoint", "outcome"}),
-		seconds: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: "doorward_token_request_seconds", Help: "Time to answer requests of the token service.",
-			Buckets: []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .1, .5, 2},
-		}),
+func newTokenMetrics(to *metrics.Registry) *tokenMetrics {
+	return &tokenMetrics{
+		requests: to.Counters("doorward_token_requests_total", "Requests of the token service by endpoint and outcome.", "endpoint", "outcome"),
+		seconds: to.Histogram("doorward_token_request_seconds", "Time to answer requests of the token service.",
+			.0001, .00025, .0005, .001, .0025, .005, .01, .025, .1, .5, 2),
 	}
-	registerer.MustRegister(m.requests, m.seconds)
-	return m
 }
 
 func (m *tokenMetrics) count(o authserver.Observation) {
 	key := [2]string{o.Endpoint, o.Outcome}
 	counter, ok := m.bound.Load(key)
 	if !ok {
-		counter, _ = m.bound.LoadOrStore(key, m.requests.WithLabelValues(o.Endpoint, o.Outcome))
+		counter, _ = m.bound.LoadOrStore(key, m.requests.With(o.Endpoint, o.Outcome))
 	}
-	counter.(prometheus.Counter).Inc() //nolint:forcetypeassert // nothing else is stored
+	counter.(*metrics.Counter).Inc() //nolint:forcetypeassert // nothing else is stored
 	m.seconds.Observe(o.Took.Seconds())
 }
 

@@ -5,11 +5,8 @@ import (
 	"net/http/pprof"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
-
 	"github.com/doorward/doorward/internal/id"
+	"github.com/doorward/doorward/internal/metrics"
 )
 
 // ops serves operators: health, readiness, metrics and, when asked for, pprof.
@@ -17,7 +14,7 @@ func (s *Server) ops() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, "alive\n") })
 	mux.HandleFunc("GET /readyz", s.readyz)
-	mux.Handle("GET /metrics", promhttp.HandlerFor(s.metrics, promhttp.HandlerOpts{}))
+	mux.Handle("GET /metrics", s.metrics)
 	if s.config.Ops.Pprof {
 		mux.HandleFunc("/debug/pprof/", pprof.Index)
 		mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
@@ -54,14 +51,8 @@ func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 // registerMetrics adds what is read at each scrape; counters of calls and
 // tokens belong to the packages that count.
 func (s *Server) registerMetrics() {
-	s.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	s.webhooks.Register(s.metrics)
-	gauge := func(name, help string, read func() float64) {
-		s.metrics.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, read))
-	}
-	counter := func(name, help string, read func() float64) {
-		s.metrics.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help}, read))
-	}
+	metrics.Runtime(s.metrics)
+	gauge, counter := s.metrics.GaugeFunc, s.metrics.CounterFunc
 	counter("doorward_sql_statements_total", "SQL statements run.", func() float64 { return float64(s.db.Statements()) })
 	if s.redis != nil {
 		counter("doorward_redis_commands_total", "Commands sent to Redis.", func() float64 { return float64(s.redis.Commands()) })
@@ -80,18 +71,14 @@ func (s *Server) registerMetrics() {
 	counter("doorward_directory_hits_total", "Look-ups of API clients answered from memory.", func() float64 { return float64(s.access.Statistics().Hits) })
 	counter("doorward_directory_misses_total", "Look-ups of API clients that read the database.", func() float64 { return float64(s.access.Statistics().Misses) })
 	counter("doorward_usage_lost_total", "Last uses and watched attempts that were not written.", func() float64 { return float64(s.usage.Lost()) })
-	for _, environment := range []id.Environment{id.Sandbox, id.Production} {
-		s.metrics.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "doorward_signing_key_age_seconds", Help: "Age of the key that signs access tokens now.",
-			ConstLabels: prometheus.Labels{"environment": string(environment)},
-		}, func() float64 { return s.keyAge(environment) }))
-	}
+	s.metrics.GaugeFuncs("doorward_signing_key_age_seconds", "Age of the key that signs access tokens now.",
+		"environment", []string{string(id.Production), string(id.Sandbox)}, s.keyAge)
 }
 
 // keyAge is the time since the environment's current key began to sign.
-func (s *Server) keyAge(environment id.Environment) float64 {
+func (s *Server) keyAge(environment string) float64 {
 	for _, key := range s.keys.Keys() {
-		if key.Purpose == string(environment) && key.State == "current" {
+		if key.Purpose == environment && key.State == "current" {
 			return s.now().Sub(key.Activated).Truncate(time.Millisecond).Seconds()
 		}
 	}

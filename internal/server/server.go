@@ -16,8 +16,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"github.com/doorward/doorward/internal/access"
 	"github.com/doorward/doorward/internal/actor"
 	"github.com/doorward/doorward/internal/api"
@@ -30,6 +28,7 @@ import (
 	"github.com/doorward/doorward/internal/journal"
 	"github.com/doorward/doorward/internal/jwt"
 	"github.com/doorward/doorward/internal/mail"
+	"github.com/doorward/doorward/internal/metrics"
 	"github.com/doorward/doorward/internal/redis"
 	"github.com/doorward/doorward/internal/registry"
 	"github.com/doorward/doorward/internal/secret"
@@ -72,7 +71,7 @@ type Server struct {
 	management http.Handler
 	dashboard  http.Handler
 	endStreams func() // of the Dashboard, before it stops
-	metrics    *prometheus.Registry
+	metrics    *metrics.Registry
 	ready      atomic.Bool
 	traffic    traffic
 	closers    []func() error // in reverse order
@@ -85,7 +84,7 @@ func Open(ctx context.Context, config Config, logger *slog.Logger) (*Server, err
 	if err := config.complete(); err != nil {
 		return nil, err
 	}
-	s := &Server{config: config, log: logger, now: time.Now, metrics: prometheus.NewRegistry()}
+	s := &Server{config: config, log: logger, now: time.Now, metrics: new(metrics.Registry)}
 	for _, step := range []func(context.Context) error{s.openDatabase, s.openRegistry, s.takeIn, s.OpenKeys, s.putProducts, s.openEdges} {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(err, s.Close())
@@ -304,6 +303,7 @@ func (s *Server) openWebhooks() (err error) {
 	s.onClose(func() error { client.Close(); return nil })
 	s.webhooks, err = webhook.New(webhook.Config{
 		DB: s.db, Registry: s.registry, Sealer: s.sealer, Client: client, Source: s.config.PublicURL, Now: s.now, Rand: rand.Reader, Log: s.log,
+		Metrics: s.metrics,
 	})
 	return err
 }

@@ -105,14 +105,14 @@ func (d *Dispatcher) attempt(ctx context.Context, t *target, e *event) (why fail
 		return "the event could not be made; the operator's log says why", false
 	}
 	answer, err := d.config.Client.Do(r)
-	d.metrics.seconds.Observe(d.config.Now().Sub(start).Seconds())
+	d.tally.seconds.Observe(d.config.Now().Sub(start).Seconds())
 	switch {
 	case err != nil:
 		why = reasonOf(err)
 	case answer.Status < 200 || answer.Status > 299:
 		why = failure("the receiver answered " + strconv.Itoa(answer.Status) + "; it should answer 2xx at once and do its work later")
 	}
-	d.metrics.count(why)
+	d.tally.count(why)
 	return why, err == nil && answer.Status == http.StatusGone
 }
 

@@ -1,32 +1,28 @@
 package webhook
 
-import "github.com/prometheus/client_golang/prometheus"
+import "github.com/doorward/doorward/internal/metrics"
 
-type metrics struct {
-	attempts *prometheus.CounterVec
-	seconds  prometheus.Histogram
-	disabled prometheus.Counter
-	pending  prometheus.Gauge
+// A tally is what the delivery of events counts.
+type tally struct {
+	attempts *metrics.Vector[*metrics.Counter]
+	seconds  *metrics.Histogram
+	disabled *metrics.Counter
+	pending  *metrics.Gauge
 }
 
-func newMetrics() metrics {
-	return metrics{
-		attempts: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "doorward_webhook_attempts_total", Help: "Attempts to deliver an event, by outcome."}, []string{"outcome"}),
-		seconds:  prometheus.NewHistogram(prometheus.HistogramOpts{Name: "doorward_webhook_attempt_seconds", Help: "Time until a receiver answered.", Buckets: []float64{.01, .05, .1, .5, 1, 5, 10}}),
-		disabled: prometheus.NewCounter(prometheus.CounterOpts{Name: "doorward_webhooks_disabled_total", Help: "Webhooks disabled because they failed for too long or fell too far behind."}),
-		pending:  prometheus.NewGauge(prometheus.GaugeOpts{Name: "doorward_webhook_pending", Help: "Events that wait in the outbox, as of the last minute."}),
+func newTally(to *metrics.Registry) tally {
+	return tally{
+		attempts: to.Counters("doorward_webhook_attempts_total", "Attempts to deliver an event, by outcome.", "outcome"),
+		seconds:  to.Histogram("doorward_webhook_attempt_seconds", "Time until a receiver answered.", .01, .05, .1, .5, 1, 5, 10),
+		disabled: to.Counter("doorward_webhooks_disabled_total", "Webhooks disabled because they failed for too long or fell too far behind."),
+		pending:  to.Gauge("doorward_webhook_pending", "Events that wait in the outbox, as of the last minute."),
 	}
 }
 
-func (m *metrics) count(why failure) {
+func (t *tally) count(why failure) {
 	outcome := "delivered"
 	if why != "" {
 		outcome = "failed"
 	}
-	m.attempts.WithLabelValues(outcome).Inc()
-}
-
-// Register adds the metrics of delivery.
-func (d *Dispatcher) Register(to prometheus.Registerer) {
-	to.MustRegister(d.metrics.attempts, d.metrics.seconds, d.metrics.disabled, d.metrics.pending)
+	t.attempts.With(outcome).Inc()
 }

@@ -26,6 +26,7 @@ import (
 	"github.com/doorward/doorward/internal/actor"
 	"github.com/doorward/doorward/internal/egress"
 	"github.com/doorward/doorward/internal/id"
+	"github.com/doorward/doorward/internal/metrics"
 	"github.com/doorward/doorward/internal/registry"
 	"github.com/doorward/doorward/internal/secret"
 	"github.com/doorward/doorward/internal/sqldb"
@@ -59,13 +60,14 @@ type Config struct {
 	Now      func() time.Time
 	Rand     io.Reader // jitter, and the node's name
 	Log      *slog.Logger
+	Metrics  *metrics.Registry
 }
 
 // Dispatcher delivers what is due, from one node.
 type Dispatcher struct {
-	config  Config
-	node    string // holder of leases
-	metrics metrics
+	config Config
+	node   string // holder of leases
+	tally  tally
 
 	mu      sync.Mutex
 	flying  map[id.Webhook]bool
@@ -79,7 +81,7 @@ func New(config Config) (*Dispatcher, error) {
 	if _, err := io.ReadFull(config.Rand, name); err != nil {
 		return nil, fmt.Errorf("name the node that delivers webhooks: %w", err)
 	}
-	return &Dispatcher{config: config, node: hex.EncodeToString(name), metrics: newMetrics(), flying: map[id.Webhook]bool{}, landed: make(chan struct{}, 1)}, nil
+	return &Dispatcher{config: config, node: hex.EncodeToString(name), tally: newTally(config.Metrics), flying: map[id.Webhook]bool{}, landed: make(chan struct{}, 1)}, nil
 }
 
 // Run delivers until the context ends, then waits for attempts under way,
@@ -219,7 +221,7 @@ func (d *Dispatcher) failed(ctx context.Context, t *target, failure failure, gon
 }
 
 func (d *Dispatcher) disable(ctx context.Context, key key, version int64, reason string) error {
-	d.metrics.disabled.Inc()
+	d.tally.disabled.Inc()
 	d.config.Log.WarnContext(ctx, "a webhook is disabled", "webhook", key.id, "reason", reason)
 	by := actor.NewSystem("webhook delivery").In(key.organisation)
 	return d.config.Registry.Apply(ctx, by, registry.SetWebhookState{Webhook: key.id, State: registry.WebhookDisabled, Reason: reason, Base: version})
@@ -254,6 +256,6 @@ func (d *Dispatcher) upkeep(ctx context.Context) error {
 			}
 		}
 	}
-	d.metrics.pending.Set(float64(all))
+	d.tally.pending.Set(float64(all))
 	return nil
 }
