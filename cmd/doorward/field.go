@@ -199,13 +199,28 @@ func (o *operation) fields() (all []*field) {
 		if p.In == "header" || p.Name == "limit" || p.Name == "cursor" {
 			continue
 		}
-		about := p.Description
-		if about == "" {
-			about = p.Schema.Description
-		}
-		all = append(all, &field{name: p.Name, in: p.In, about: about, schema: p.Schema, past: p.Name == "from" || p.Name == "until"}) // of records, which lie behind
+		past := p.Name == "from" || p.Name == "until" // of records, which lie behind
+		all = append(all, &field{name: p.Name, in: p.In, about: p.Schema.about(p.Description), schema: p.Schema, past: past})
 	}
 	return append(all, o.bodyFields()...)
+}
+
+// about tells what a value is: as it is described where it stands, or wherever it
+// stands, or by what it can be.
+func (s *schema) about(here string) string {
+	switch {
+	case here != "":
+		return here
+	case s.Description != "":
+		return s.Description
+	case len(s.Enum) >= 5: // fewer stand in the placeholder
+		return strings.Join(s.Enum, ", ")
+	case s.Type == "array" && s.Items.Type == "string":
+		return s.Items.about("")
+	case s.Example != nil:
+		return fmt.Sprint("such as ", s.Example)
+	}
+	return ""
 }
 
 // bodyFields are the members of the body that a flag can give.
@@ -215,7 +230,7 @@ func (o *operation) bodyFields() (all []*field) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(o.body.Properties)) {
 		if s := o.body.Properties[name]; s.Type != "array" && s.Type != "object" || s.isFlat() {
-			all = append(all, &field{name: name, in: "body", about: s.Description, schema: s})
+			all = append(all, &field{name: name, in: "body", about: s.about(""), schema: s})
 		}
 	}
 	return all

@@ -39,7 +39,7 @@ var nouns = []noun{
 		name: "org", alias: "organisation", short: "Organisations: your customers",
 		id: []string{"id"}, columns: []string{"id", "name", "state", "created_at"},
 		verbs: []verb{
-			{name: "list", operation: "listOrganisations", example: "doorward org list --filter state=suspended"},
+			{name: "list", operation: "listOrganisations", example: "doorward org list --state suspended"},
 			{name: "get", operation: "getOrganisation"},
 			{name: "create", operation: "createOrganisation", example: "doorward org create --name Acme -o json"},
 			{name: "update", operation: "updateOrganisation", example: "doorward org update o-4f7k2m9q1x8z3c6v5b0n --name 'Acme Payments'"},
@@ -53,7 +53,7 @@ var nouns = []noun{
 		name: "account", short: "Accounts: parts of an organisation, sandbox or production",
 		id: []string{"id"}, columns: []string{"id", "name", "environment", "state", "created_at"},
 		verbs: []verb{
-			{name: "list", operation: "listAccounts", example: "doorward account list --filter environment=sandbox"},
+			{name: "list", operation: "listAccounts", example: "doorward account list --environment sandbox"},
 			{name: "get", operation: "getAccount"},
 			{name: "create", operation: "createAccount", example: "doorward account create --organisation o-4f7k2m9q1x8z3c6v5b0n --environment sandbox --name Testing"},
 			{name: "update", operation: "updateAccount"},
@@ -66,7 +66,7 @@ var nouns = []noun{
 		name: "member", short: "People of an organisation, or the operator's",
 		id: []string{"person_id"}, columns: []string{"person_id", "name", "email", "roles", "joined_at"},
 		verbs: []verb{
-			{name: "list", operation: "listMembers", example: "doorward member list --filter text=ada"},
+			{name: "list", operation: "listMembers", example: "doorward member list --text ada"},
 			{name: "get", operation: "getMember"},
 			{name: "update", operation: "changeMemberRoles", example: "doorward member update p-4f7k2m9q1x8z3c6v5b0n --role developer --role auditor"},
 			{name: "remove", operation: "removeMember", asks: true},
@@ -98,7 +98,7 @@ var nouns = []noun{
 		name: "product", short: "API products, and which organisations may use them",
 		id: []string{"key"}, columns: []string{"key", "name", "prefix", "visibility", "sandbox_access", "production_access", "source", "version"},
 		verbs: []verb{
-			{name: "list", operation: "listProducts", example: "doorward product list --filter available=sandbox"},
+			{name: "list", operation: "listProducts", example: "doorward product list --available sandbox"},
 			{name: "get", operation: "getProduct", example: "doorward product get orders -o yaml"},
 			{
 				name: "create", operation: "putProduct", short: "Create an API product", basis: "getProduct", creates: true,
@@ -122,7 +122,7 @@ var nouns = []noun{
 		name: "permission", short: "Permissions that API products define",
 		id: []string{"key"}, columns: []string{"key", "assignable", "retired", "description"},
 		verbs: []verb{
-			{name: "list", operation: "listPermissions", example: "doorward permission list --filter product=orders"},
+			{name: "list", operation: "listPermissions", example: "doorward permission list --product orders"},
 			{name: "get", operation: "getPermission"},
 			{name: "create", operation: "putPermission", short: "Define a permission", basis: "getPermission", creates: true, example: "doorward permission create orders.items.read --description 'Read items.'"},
 			{name: "update", operation: "putPermission", short: "Change a permission", basis: "getPermission", example: "doorward permission update orders.items.read --retired"},
@@ -145,7 +145,7 @@ var nouns = []noun{
 		name: "client", short: "API clients: machine identities of your customers",
 		id: []string{"client_id"}, columns: []string{"client_id", "name", "account_id", "environment", "state", "secrets.working", "last_used_at"},
 		verbs: []verb{
-			{name: "list", operation: "listClients", example: "doorward client list --filter permission=orders.items.read --filter state=enabled\n  doorward client list --filter expires-by=30d -q"},
+			{name: "list", operation: "listClients", example: "doorward client list --account a-s-4f7k2m9q1x8z3c6v5b0n --state enabled\n  doorward client list --filter permission=orders.items.read --filter expires-by=30d -q"},
 			{name: "get", operation: "getClient"},
 			{
 				name: "create", operation: "createClient", prepare: chooseOwner,
@@ -167,7 +167,7 @@ var nouns = []noun{
 		name: "secret", short: "Secrets of API clients",
 		id: []string{"id"}, columns: []string{"id", "name", "state", "created_at", "expires_at", "last_used_at"},
 		verbs: []verb{
-			{name: "list", operation: "listSecrets", example: "doorward secret list sandbox-round-apple-123 --filter state=active"},
+			{name: "list", operation: "listSecrets", example: "doorward secret list sandbox-round-apple-123 --state active"},
 			{name: "get", operation: "getSecret"},
 			{name: "create", operation: "createSecret", example: "doorward secret create sandbox-round-apple-123 --name ci --expires 90d -o json"},
 			{
@@ -184,7 +184,7 @@ var nouns = []noun{
 		name: "request", short: "Requests: changes that some ask for and others make",
 		id: []string{"id"}, columns: []string{"id", "state", "requested_by", "note", "created_at", "expires_at"},
 		verbs: []verb{
-			{name: "list", operation: "listRequests", example: "doorward request list --filter pending=true"},
+			{name: "list", operation: "listRequests", example: "doorward request list --pending"},
 			{name: "get", operation: "getRequest", example: "doorward request get r-4f7k2m9q1x8z3c6v5b0n -o yaml"},
 			{name: "create", operation: "createRequest", example: "doorward request create -f changes.yaml --note 'For the release.'\n  echo 'changes: [{action: client.permissions.add, client_id: sandbox-round-apple-123, permissions: [orders.items.read]}]' | doorward request create -f -"},
 			{name: "approve", operation: "approveRequest", asks: true, reads: "getRequest"},
@@ -226,7 +226,7 @@ var nouns = []noun{
 		name: "audit", short: "The audit log: who changed what",
 		id: []string{"seq"}, columns: []string{"seq", "at", "action", "subject", "actor", "address"},
 		verbs: []verb{
-			{name: "list", operation: "listAuditRecords", example: "doorward audit list --limit 20\n  doorward audit list --filter action=secret --filter from=7d -o json"},
+			{name: "list", operation: "listAuditRecords", example: "doorward audit list --limit 20\n  doorward audit list --action secret --from 7d -o json"},
 			{name: "checkpoints", operation: "listAuditCheckpoints", id: []string{"sequence"}, columns: []string{"sequence", "at", "key"}, example: "doorward audit checkpoints -o json   # to keep elsewhere, with their signatures"},
 		},
 		local: []func() *cobra.Command{newAuditVerify, newAuditCheckpoint},

@@ -96,8 +96,8 @@ func (t *task) ownFlags(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	if t.operation.lists() {
 		flags.IntVar(&t.limit, "limit", 0, "stop after so many (default: all)")
-		if names := t.filterNames(); len(names) > 0 {
-			flags.StringArrayVar(&t.filters, "filter", nil, "show only those with NAME=VALUE (repeatable)")
+		if len(t.filterFields()) > 0 {
+			flags.StringArrayVar(&t.filters, "filter", nil, "the same as --NAME VALUE, for scripts: NAME=VALUE (repeatable)")
 			_ = cmd.RegisterFlagCompletionFunc("filter", t.completeFilter) // fails only for a flag that does not exist
 		}
 	}
@@ -123,12 +123,6 @@ func (t *task) summary() string {
 // help is the text of the contract, with what it does not say of flags.
 func (t *task) help() string {
 	text := wrapped(t.summary() + ". " + strings.TrimSpace(t.operation.Description))
-	if names := t.filterNames(); len(names) > 0 {
-		text += "\n\nFilters:"
-		for _, f := range t.filterFields() {
-			text += fmt.Sprintf("\n  %-14s %s", f.flag(), strings.TrimSpace(f.about+" "+strings.Join(f.schema.Enum, ", ")))
-		}
-	}
 	if t.operation.Permission != "" {
 		text += "\n\nThe client of the profile needs " + t.operation.Permission + "."
 	}
@@ -155,11 +149,12 @@ func (t *task) flags() []*field {
 	if t.bare {
 		return nil
 	}
-	taken := append(t.positional(), t.filterFields()...)
+	taken := t.positional()
 	return slices.DeleteFunc(slices.Clone(t.fields), func(f *field) bool { return slices.Contains(taken, f) })
 }
 
-// filterFields are the fields that --filter gives.
+// filterFields are the fields that choose among what is listed; --filter gives
+// them too.
 func (t *task) filterFields() (found []*field) {
 	if !t.operation.lists() {
 		return nil

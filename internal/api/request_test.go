@@ -345,7 +345,7 @@ func TestRequestsAreAskedByOneClientAndDecidedByAnother(t *testing.T) {
 			"a member of another change": `{"action":"client.disable",` + client + `,"permissions":["echo.call"]}`, "a member that is missing": `{"action":"client.permissions.add",` + client + `}`,
 			"an unknown action": `{"action":"secret.create",` + client + `}`, "no action": `{` + client + `}`, "an unknown member": `{"action":"client.disable",` + client + `,"force":true}`,
 			"no such environment": `{"action":"account.create","environment":"staging","name":"x"}`, "lifetime 0": `{"action":"client.create","name":"x","token_lifetime":0}`,
-			"an id of its own choice": `{"action":"client.create","name":"x",` + client + `}`, "a network": `{"action":"client.update",` + client + `,"networks":["all"]}`,
+			"an id of its own choice": `{"action":"client.create","name":"x",` + client + `}`, "nothing": `{"action":"client.update",` + client + `}`, "a version alone": `{"action":"client.update",` + client + `,"version":1}`, "a network": `{"action":"client.update",` + client + `,"networks":["all"]}`,
 		} {
 			got := ask(change)
 			got.has(t, name, http.StatusBadRequest, "invalid")

@@ -102,6 +102,9 @@ func (w requestedChange) clientEdit(r *registry.Registry, by actor.Actor) (regis
 		edit.Networks = &found
 	}
 	if w.Action == "client.update" {
+		if edit == (registry.UpdateClient{Client: edit.Client, Base: edit.Base}) {
+			return nil, wrongParameter(w.place+"name", "say what is to be changed: name, token_lifetime, networks, contact_id or note")
+		}
 		return edit, nil
 	}
 	if w.TokenLifetime != nil && *w.TokenLifetime == 0 {
