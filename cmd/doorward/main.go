@@ -66,9 +66,9 @@ func newRoot(args []string) *cobra.Command {
 		Long: `Doorward issues access tokens to API clients and lets their calls through to
 your API products with exactly the permissions they were given.
 
-Start here:    doorward dev
-In production: doorward serve --config doorward.yaml
-As a customer: doorward login --url https://api.example.com --client-id …`,
+  Start here:    doorward dev
+  In production: doorward serve --config doorward.yaml
+  As a customer: doorward login --url https://api.example.com --client-id …`,
 		SilenceUsage: true, SilenceErrors: true,
 	}
 	if len(args) > 0 && args[0] == "serve" {
