@@ -943,11 +943,17 @@ type KeyPurpose string
 type Member struct {
 	Email    string    `json:"email"`
 	JoinedAt time.Time `json:"joined_at"`
-	Name     *string   `json:"name,omitempty"`
+
+	// LastSeenAt When they last used the Dashboard, for who may change members.
+	LastSeenAt *time.Time `json:"last_seen_at,omitempty"`
+	Name       *string    `json:"name,omitempty"`
 
 	// PersonID Example: p-4f7k2m9q1x8z3c6v5b0n
 	PersonID PersonID    `json:"person_id"`
 	Roles    []RoleGrant `json:"roles"`
+
+	// SecondFactor Whether they have set one up, for who may change members.
+	SecondFactor *bool `json:"second_factor,omitempty"`
 
 	// Verified Whether the address is known to be theirs.
 	Verified bool `json:"verified"`

@@ -64,7 +64,7 @@ var nouns = []noun{
 	},
 	{
 		name: "member", short: "People of an organisation, or the operator's",
-		id: []string{"person_id"}, columns: []string{"person_id", "name", "email", "roles", "joined_at"},
+		id: []string{"person_id"}, columns: []string{"person_id", "name", "email", "roles", "second_factor", "last_seen_at"},
 		verbs: []verb{
 			{name: "list", operation: "listMembers", example: "doorward member list --text ada"},
 			{name: "get", operation: "getMember"},

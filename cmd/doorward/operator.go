@@ -23,7 +23,7 @@ import (
 type installation struct{ folder, path string }
 
 func (i *installation) flags(flags *pflag.FlagSet) {
-	flags.StringVar(&i.folder, "data-dir", "", "the folder of `doorward dev`")
+	flags.StringVar(&i.folder, "data-dir", "", "the `FOLDER` of doorward dev")
 	flags.StringVar(&i.path, "config", "", "the configuration file of doorward serve")
 }
 

@@ -20,10 +20,14 @@ func roleGrantsFrom(list []management.RoleGrant) []actor.RoleGrant {
 }
 
 func member(m *registry.Member) management.Member {
-	return management.Member{
+	w := management.Member{
 		PersonID: string(m.Person), Email: m.Email, Name: optional[string](m.Name), Roles: items(m.Roles, roleGrant),
 		Verified: m.Verified, Version: m.Version, JoinedAt: m.JoinedAt,
 	}
+	if m.Access.Shown {
+		w.SecondFactor, w.LastSeenAt = &m.Access.SecondFactor, optionalTime(m.Access.SeenAt)
+	}
+	return w
 }
 
 func (c *call) ListMembers(ctx context.Context, r ListMembersRequestObject) (ListMembersResponseObject, error) {

@@ -22,7 +22,7 @@ func (d *dashboard) team(x *exchange) error {
 	if err != nil {
 		return err
 	}
-	t := view.Team{Path: x.teamPath(), Text: strings.TrimSpace(x.URL.Query().Get("q")), Lone: len(admins(members)) == 1}
+	t := view.Team{Path: x.teamPath(), Text: strings.TrimSpace(x.URL.Query().Get("q")), Lone: len(admins(members)) == 1, Access: x.by.MaySomewhere(actor.MemberWrite)}
 	if t.Locked, err = x.lockedPeople("people"); err != nil {
 		return err
 	}
@@ -98,7 +98,7 @@ func rolesOf(members []registry.Member) (all []actor.RoleGrant) {
 func (x *exchange) memberRow(m *registry.Member, names map[id.Account]string) view.MemberRow {
 	return view.MemberRow{
 		Name: titleOf(m.Name, m.Email), Email: m.Email, Path: x.memberPath(m.Person), Roles: rolesHeld(m.Roles, names),
-		You: m.Person == x.session.Person.ID, Unverified: !m.Verified, JoinedAt: m.JoinedAt,
+		You: m.Person == x.session.Person.ID, Unverified: !m.Verified, JoinedAt: m.JoinedAt, Access: view.MemberAccess(m.Access),
 	}
 }
 

@@ -101,6 +101,18 @@ func TestPeopleAreFoundByNameAndPagedThrough(t *testing.T) {
 	v.get(s.at("/o/{organisation}/team?q=%25")).wants(t, http.StatusOK, "Nobody fits this filter.")
 }
 
+func TestHowPeopleComeInIsForWhoMayChangeThem(t *testing.T) {
+	s := newSite(t)
+	team := s.at("/o/{organisation}/team")
+	a := s.as(t, emailOf(actor.OrganisationAdmin)).get(team)
+	a.wants(t, http.StatusOK, "Last seen", "Second factor")
+	a = s.as(t, emailOf(actor.Viewer)).get(team)
+	a.wants(t, http.StatusOK)
+	if strings.Contains(a.body, "Last seen") || strings.Contains(a.body, "Second factor") {
+		t.Error("a viewer sees it")
+	}
+}
+
 func TestRolesAreChangedAndChangedBack(t *testing.T) {
 	s := newSite(t)
 	v := s.as(t, emailOf(actor.OrganisationAdmin)).proven()

@@ -21,6 +21,15 @@ type Member struct {
 	Verified bool
 	Version  int64 // raised by each change of roles
 	JoinedAt time.Time
+	Access   MemberAccess
+}
+
+// MemberAccess is how a member comes in. They see it themselves, and so does who
+// may change people on any account.
+type MemberAccess struct {
+	Shown        bool      // false: it is not the reader's to see, and all zero
+	SeenAt       time.Time // at most a few minutes behind; zero: not since it is kept
+	SecondFactor bool
 }
 
 // MaxRoles bounds the roles of one member.
@@ -276,9 +285,6 @@ func (r *Registry) Members(ctx context.Context, by actor.Actor) (members []Membe
 		members, err = listMembers(ctx, tx, by.Organisation())
 		return err
 	})
-	if by.May(actor.MemberRead, "") {
-		return members, err
-	}
 	var seen []Member
 	for _, m := range members {
 		if seesMember(by, &m) {
@@ -309,8 +315,14 @@ func (r *Registry) MemberList(ctx context.Context, by actor.Actor, filter Member
 	return partOf(l, members, func(m *Member) position { return position{key: string(m.Person)} }, func(p, after position) bool { return p.key > after.key }), err
 }
 
-// seesMember also takes from m the roles that are not the actor's to see.
+// seesMember also takes from m what is not the actor's to see.
 func seesMember(by actor.Actor, m *Member) bool {
+	if by.Person() != m.Person && !by.MaySomewhere(actor.MemberWrite) {
+		m.Access = MemberAccess{}
+	}
+	if by.May(actor.MemberRead, "") {
+		return true
+	}
 	m.Roles = slices.DeleteFunc(m.Roles, func(r actor.RoleGrant) bool {
 		return r.Account != "" && !by.May(actor.MemberRead, r.Account)
 	})
@@ -324,7 +336,7 @@ func (r *Registry) Member(ctx context.Context, by actor.Actor, person id.Person)
 		m, err = loadMember(ctx, tx, by.Organisation(), person)
 		return err
 	})
-	if err != nil || by.May(actor.MemberRead, "") {
+	if err != nil {
 		return m, err
 	}
 	if !by.MaySomewhere(actor.MemberRead) || !seesMember(by, &m) {

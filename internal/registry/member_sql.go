@@ -24,12 +24,13 @@ func (c *change) member(ctx context.Context, key id.Person, base int64) (Member,
 	return m, stale(base, m.Version, "the member")
 }
 
-const memberColumns = `m.person_id, p.email, p.name, p.verified_at, m.version, m.created_at`
+const memberColumns = `m.person_id, p.email, p.name, p.verified_at, m.version, m.created_at, p.seen_at, EXISTS (SELECT 1 FROM factor f WHERE f.person_id = p.id AND f.seed IS NOT NULL)`
 
 func scanMember(row scanner) (m Member, err error) {
-	var verified, joined int64
-	err = row.Scan(&m.Person, &m.Email, &m.Name, &verified, &m.Version, &joined)
-	m.Verified, m.JoinedAt = verified > 0, fromMicros(joined)
+	var verified, joined, seen int64
+	m.Access.Shown = true
+	err = row.Scan(&m.Person, &m.Email, &m.Name, &verified, &m.Version, &joined, &seen, &m.Access.SecondFactor)
+	m.Verified, m.JoinedAt, m.Access.SeenAt = verified > 0, fromMicros(joined), fromMicros(seen)
 	return m, err
 }
 

@@ -119,6 +119,9 @@ func TestMembersAreListedWithTheirRoles(t *testing.T) {
 			got := map[id.Person]int{}
 			for _, m := range members {
 				got[m.Person] = len(m.Roles)
+				if shown := c.by.Person() == m.Person || c.name != "viewer of one account"; m.Access.Shown != shown {
+					t.Errorf("%s sees how %s comes in: %t", c.name, m.Person, m.Access.Shown)
+				}
 			}
 			if diff := cmp.Diff(c.want, got); diff != "" {
 				t.Errorf("%s: %s", c.name, diff)

@@ -78,8 +78,10 @@ func (p *People) Session(ctx context.Context, cookie secret.Plaintext) (s Sessio
 	}
 	if now.Sub(s.SeenAt) >= seenInterval {
 		err = p.DB.Write(ctx, func(tx *sqldb.Tx) error {
-			_, err := tx.Exec(ctx, `UPDATE session SET seen_at = $1 WHERE id = $2`, now.UnixMicro(), s.ID)
-			return err
+			if _, err := tx.Exec(ctx, `UPDATE session SET seen_at = $1 WHERE id = $2`, now.UnixMicro(), s.ID); err != nil || s.Pending() {
+				return err
+			}
+			return noteSeen(ctx, tx, s.Person.ID, now)
 		})
 	}
 	return s, err
@@ -235,7 +237,16 @@ func (p *People) insertSession(ctx context.Context, tx *sqldb.Tx, s Session) (in
 	in.Session = s
 	_, err = tx.Exec(ctx, `INSERT INTO session (digest, `+sessionColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
 		digestOf(in.Cookie), s.ID, s.Person.ID, micros(s.CreatedAt), micros(s.ProvedAt), micros(s.FactorAt), micros(s.SeenAt), micros(s.EndsAt), s.Address, s.UserAgent)
-	return in, err
+	if err != nil || s.Pending() { // the second factor is yet to come
+		return in, err
+	}
+	return in, noteSeen(ctx, tx, s.Person.ID, s.SeenAt)
+}
+
+// noteSeen keeps when a person was here beyond their sessions.
+func noteSeen(ctx context.Context, tx *sqldb.Tx, person id.Person, at time.Time) error {
+	_, err := tx.Exec(ctx, `UPDATE person SET seen_at = $1 WHERE id = $2 AND seen_at < $1`, micros(at), person)
+	return err
 }
 
 // renewSession gives a session another id and cookie, and stores what else

@@ -60,6 +60,37 @@ func TestWEB07_aSessionThatWasEndedIsOver(t *testing.T) {
 	})
 }
 
+func TestThatSomebodyWasHereOutlivesTheirSessions(t *testing.T) {
+	each(t, func(t *testing.T, f *fixture) {
+		ada := f.verified(t, "ada@example.com")
+		by := actor.NewSystem("test").In(ada.Organisation)
+		seen := func() time.Time {
+			t.Helper()
+			members, err := f.Registry.Members(t.Context(), by)
+			if err != nil || len(members) != 1 {
+				t.Fatalf("members = %v, %v", members, err)
+			}
+			return members[0].Access.SeenAt
+		}
+		if !seen().Equal(f.clock.Now()) {
+			t.Errorf("after signing up: %v", seen())
+		}
+		f.clock.add(time.Hour)
+		s := f.session(t, ada.Cookie)
+		if err := f.SignOut(t.Context(), f.from, s); err != nil {
+			t.Fatal(err)
+		}
+		last := f.clock.Now()
+		f.clock.add(time.Hour)
+		if _, err := f.signIn(t, "ada@example.com", "wrong "+password); err == nil {
+			t.Fatal("a wrong password is good")
+		}
+		if !seen().Equal(last) {
+			t.Errorf("after signing out: %v, want %v", seen(), last)
+		}
+	})
+}
+
 func TestWEB05_everySignInHasAnIdOfItsOwn(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		up := f.verified(t, "ada@example.com")
