@@ -48,13 +48,16 @@ func (x *exchange) enterClient(key id.Client) (err error) {
 func (x *exchange) clientPath() string { return x.here() + "/clients/" + string(x.client.ID) }
 
 // clientPage is the frame of the client's pages.
-func (x *exchange) clientPage(tab string) (view.Page, view.ClientFrame) {
-	p := x.page(x.client.Name)
-	f := view.ClientFrame{
+func (x *exchange) clientPage(tab string) (p view.Page, f view.ClientFrame, err error) {
+	p = x.page(x.client.Name)
+	f = view.ClientFrame{
 		Name: x.client.Name, ID: string(x.client.ID), Path: x.clientPath(), List: x.here() + "/clients", Disabled: x.client.State == registry.Disabled,
 	}
 	if f.Disabled {
 		f.Enable = x.enabling()
+		if f.DisabledAt, f.DisabledBy, err = x.lastMade("client.disable", f.ID); err != nil {
+			return p, f, err
+		}
 	}
 	for _, t := range []struct{ name, path string }{{"Overview", ""}, {"Secrets", "/secrets"}, {"Permissions", "/permissions"}, {"Settings", "/settings"}} {
 		f.Tabs = append(f.Tabs, view.Link{Label: t.name, Path: f.Path + t.path, Current: t.name == tab})
@@ -63,7 +66,17 @@ func (x *exchange) clientPage(tab string) (view.Page, view.ClientFrame) {
 		p.Title = tab
 		p.Context = append([]string{x.client.Name}, p.Context...)
 	}
-	return p, f
+	return p, f, nil
+}
+
+// lastMade tells when something was last done to a subject, and who did it.
+func (x *exchange) lastMade(action, subject string) (at time.Time, who string, err error) {
+	at, who, err = x.d.Registry.LastMade(x.Context(), x.by, action, subject)
+	if err != nil || at.IsZero() {
+		return at, "", err
+	}
+	people, err := x.people()
+	return at, titleOf(people.nameOf(who), "Somebody who is not in the team"), err
 }
 
 // enabling is the button that enables the client, or asks others to; nil for who
@@ -82,7 +95,10 @@ func (x *exchange) enabling() *view.Action {
 
 // overview is the client's first page: what it is, and how to call with it.
 func (d *dashboard) overview(x *exchange) error {
-	p, frame := x.clientPage("Overview")
+	p, frame, err := x.clientPage("Overview")
+	if err != nil {
+		return err
+	}
 	use, err := d.Usage.Client(x.Context(), x.by, x.client.ID)
 	if err != nil {
 		return err

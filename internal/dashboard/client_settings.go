@@ -37,7 +37,10 @@ func networkTexts(networks []netip.Prefix) (texts []string) {
 }
 
 func (x *exchange) showClientSettings(status int, form view.ClientForm, errs []view.FieldError) (err error) {
-	p, frame := x.clientPage("Settings")
+	p, frame, err := x.clientPage("Settings")
+	if err != nil {
+		return err
+	}
 	page := view.ClientSettings{Frame: frame, Form: form, Base: x.client.Version, Errors: errs, MayDisable: x.by.May(actor.ClientDisable, x.account.ID), Lifetime: x.client.TokenLifetime}
 	if page.Locked, err = x.locked("settings", actor.ClientWrite); err != nil {
 		return err

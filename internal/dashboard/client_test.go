@@ -193,7 +193,7 @@ func TestDisablingAClientThatIsUsedAsksFirst(t *testing.T) {
 	v := s.as(t, emailOf(actor.Developer))
 	path := s.at("/a/{account}/clients/{client}")
 	off := v.follow(v.post(path+"/state", "state", "disabled"))
-	off.wants(t, http.StatusOK, "is disabled", "Undo", "This client is disabled")
+	off.wants(t, http.StatusOK, "is disabled", "Undo", "This client is disabled", "Developer disabled it on")
 	v.follow(v.post(path+"/state", "state", "enabled")).wants(t, http.StatusOK, "is enabled")
 	s.used(t, s.client)
 	asked := v.follow(v.post(path+"/state", "state", "disabled"))

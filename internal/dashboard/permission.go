@@ -17,9 +17,11 @@ import (
 // permissions is the tick list of a client: all that it could hold, by product,
 // with the routes that each opens. Who may not change it can still tick, to ask.
 func (d *dashboard) permissions(x *exchange) error {
-	p, frame := x.clientPage("Permissions")
+	p, frame, err := x.clientPage("Permissions")
+	if err != nil {
+		return err
+	}
 	page := view.Permissions{Frame: frame, Base: x.client.Version, Was: strings.Join(x.client.Permissions, " "), Most: registry.MaxPermissions}
-	var err error
 	if page.Locked, err = x.locked("permissions", actor.PermissionWrite); err != nil {
 		return err
 	}

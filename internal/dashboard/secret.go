@@ -23,7 +23,10 @@ const (
 
 // secrets lists the secrets of a client; revoked ones are asked for.
 func (d *dashboard) secrets(x *exchange) error {
-	p, frame := x.clientPage("Secrets")
+	p, frame, err := x.clientPage("Secrets")
+	if err != nil {
+		return err
+	}
 	list, err := d.Registry.Secrets(x.Context(), x.by, x.client.ID, registry.SecretFilter{}, registry.Page{Limit: registry.MaxPageSize})
 	if err != nil {
 		return err

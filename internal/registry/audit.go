@@ -2,7 +2,9 @@ package registry
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
+	"errors"
 	"strings"
 	"time"
 
@@ -117,6 +119,23 @@ func (r *Registry) AuditRecord(ctx context.Context, by actor.Actor, seq int64) (
 		return notFound(err, "audit record", seq)
 	})
 	return a, err
+}
+
+// LastMade returns when an action was last made on a subject of the actor's
+// organisation, and by whom; a zero time if never. It is for those who have been
+// shown the subject, whether or not they may read the log.
+func (r *Registry) LastMade(ctx context.Context, by actor.Actor, action, subject string) (at time.Time, who string, err error) {
+	err = r.DB.View(ctx, func(tx *sqldb.Tx) error {
+		var micros int64
+		err := tx.QueryRow(ctx, `SELECT at, actor FROM audit WHERE organisation_id = $1 AND subject = $2 AND action = $3 ORDER BY seq DESC LIMIT 1`,
+			string(by.Organisation()), subject, action).Scan(&micros, &who)
+		if errors.Is(err, sql.ErrNoRows) {
+			return nil
+		}
+		at = fromMicros(micros)
+		return err
+	})
+	return at, who, err
 }
 
 func auditPosition(a *AuditRecord) position { return position{number: a.Seq} }
