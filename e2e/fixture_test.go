@@ -53,6 +53,10 @@ func (p *product) fixtures(t *testing.T) map[string][]fixture {
 			{path: account + "/settings", status: 200, heading: "Settings", primary: "Save name", who: ada},
 			{path: "/a/" + p.ProductionAccount + "/settings", status: 200, heading: "Settings", who: ada},
 		},
+		"/a/{account}/delete": {
+			{path: account + "/delete", status: 200, heading: "Delete account", primary: "Show the clients", who: ada},
+			{path: "/a/" + p.ProductionAccount + "/delete", status: 200, heading: "Delete account", who: ada},
+		},
 		"/a/{account}": {
 			{path: account, status: 200, heading: "Sandbox", primary: "Create client", who: ada},
 			{path: "/a/" + p.ProductionAccount, status: 200, heading: "Production", who: ada},

@@ -38,6 +38,8 @@ GET  /a/{account}/products/{product}            P P - P - -
 POST /a/{account}/products/{product}/request    D D D D D D
 GET  /a/{account}/settings           P P A A A A
 POST /a/{account}/settings           D D F F F F
+GET  /a/{account}/delete             P P - - - -
+POST /a/{account}/delete             C C F F F F
 `
 
 // clientPages are those of API clients.
@@ -232,7 +234,7 @@ func found(method string, a answer) string {
 		return "F"
 	case a.status == http.StatusSeeOther || method == "POST" && a.status == http.StatusOK:
 		return "D"
-	case method == "POST" && a.status == http.StatusUnprocessableEntity:
+	case method == "POST" && (a.status == http.StatusUnprocessableEntity || a.status == http.StatusConflict):
 		return "C"
 	case a.status != http.StatusOK:
 		return "?"

@@ -117,6 +117,8 @@ func (d *dashboard) routes() []route {
 		{method: "POST", pattern: "/a/{account}/products/{product}/request", handle: d.requestProduct, needs: actor.ProductRead},
 		{method: "GET", pattern: "/a/{account}/settings", handle: d.accountSettings, needs: actor.AccountRead},
 		{method: "POST", pattern: "/a/{account}/settings", handle: d.saveAccountSettings, needs: actor.AccountWrite},
+		{method: "GET", pattern: "/a/{account}/delete", handle: d.accountDeletion, needs: actor.AccountRead},
+		{method: "POST", pattern: "/a/{account}/delete", handle: d.deleteAccount, needs: actor.AccountWrite},
 
 		{method: "GET", pattern: "/help", handle: d.help, open: true},
 		{method: "GET", pattern: "/help/api", handle: d.helpAPI, open: true},

@@ -26,7 +26,7 @@ func (d *dashboard) accountSettings(x *exchange) error {
 func (x *exchange) showAccountSettings(status int, typed string, errs []view.FieldError) error {
 	return x.showSettings(status, actor.AccountWrite, view.Settings{
 		What: "account", Name: x.account.Name, Typed: typed, Version: x.account.Version, Environment: string(x.account.ID.Environment()),
-		ID: string(x.account.ID), CreatedAt: x.account.CreatedAt, Errors: errs,
+		ID: string(x.account.ID), CreatedAt: x.account.CreatedAt, Delete: x.here() + "/delete", Errors: errs,
 	})
 }
 

@@ -39,3 +39,18 @@ func TestWhoRenamesWhatSomebodyElseRenamedSeesBothNames(t *testing.T) {
 		}
 	})
 }
+
+func TestAnAccountIsDeletedWhenNothingIsLeftInIt(t *testing.T) {
+	s := newSite(t)
+	v := s.as(t, emailOf(actor.OrganisationAdmin)).proven()
+	v.get(s.at("/a/{account}/settings")).wants(t, http.StatusOK, "Delete account")
+	v.get(s.at("/a/{account}/delete")).wants(t, http.StatusOK, "has API clients", "Show the clients")
+	v.post(s.at("/a/{account}/delete")).wants(t, http.StatusConflict, "was not deleted", "The account has API clients")
+
+	made := v.post(s.at("/o/{organisation}/accounts/new"), "name", "Empty", "environment", "sandbox")
+	path := made.header.Get("Location")
+	v.get(path+"/delete").wants(t, http.StatusOK, "Delete Empty", "It cannot be restored.")
+	v.post(path+"/delete", "base", "99").wants(t, http.StatusConflict)
+	v.follow(v.post(path+"/delete", "base", "1")).wants(t, http.StatusOK, "The account Empty is deleted.")
+	v.get(path).wants(t, http.StatusNotFound)
+}
