@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -108,5 +109,59 @@ func TestStopDoesNotWaitLongerThanTheGraceTime(t *testing.T) {
 	}
 	if !strings.Contains(p.Logs(), "still in flight") {
 		t.Errorf("nothing says that calls were cut off:\n%s", p.Logs())
+	}
+}
+
+// browser is who has signed up, with the cookies to show.
+type browser struct {
+	base    string
+	cookies map[string]*http.Cookie
+}
+
+// send answers redirects to the caller, as a form does before it is followed.
+func (b *browser) send(t *testing.T, method, path, form string) *http.Response {
+	t.Helper()
+	r := request(t.Context(), t, method, b.base+path, form)
+	r.Header.Set("Origin", b.base)
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	for _, c := range b.cookies {
+		r.AddCookie(c)
+	}
+	response, err := http.DefaultTransport.RoundTrip(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range response.Cookies() {
+		b.cookies[c.Name] = c
+	}
+	return response
+}
+
+// A page that listens for attempts would listen for ever.
+func TestStopEndsTheStreamsOfPages(t *testing.T) {
+	p := servertest.Start(t, func(c *server.Config) { c.GraceTime = time.Hour })
+	b := &browser{base: p.DashboardURL, cookies: map[string]*http.Cookie{}}
+	up := b.send(t, "POST", "/signup", "organisation=Acme&email=ada%40example.com&password=correct+horse+battery")
+	_ = up.Body.Close()
+	start := up.Header.Get("Location")
+	made := b.send(t, "POST", start, "name=Shop&product=echo")
+	page, err := io.ReadAll(made.Body)
+	_ = made.Body.Close()
+	events := regexp.MustCompile(`/a/[^"]*/live/events`).FindString(string(page))
+	if err != nil || events == "" {
+		t.Fatalf("signing up leads to %q, and that to status %d without a stream (%v)", start, made.StatusCode, err)
+	}
+	stream := b.send(t, "GET", events, "")
+	defer stream.Body.Close()
+	if stream.StatusCode != http.StatusOK {
+		t.Fatalf("the stream has status %d", stream.StatusCode)
+	}
+	stopped := make(chan error, 1)
+	go func() { stopped <- p.Stop() }()
+	if _, err := io.Copy(io.Discard, stream.Body); err != nil {
+		t.Errorf("the stream breaks off: %v", err)
+	}
+	if err := <-stopped; err != nil {
+		t.Errorf("stop: %v", err)
 	}
 }
