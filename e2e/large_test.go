@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
 
@@ -27,10 +29,23 @@ const (
 	manyClients   = 10_000
 	manyRecords   = 100_000
 	slowestServer = 50 * time.Millisecond // 95th percentile of a batch
-	slowestPaint  = 300.0                 // ms to the largest contentful paint, median of a batch
 	mostShift     = .02                   // cumulative layout shift
 	batches       = 3
 )
+
+// A surrounding is what a browser runs on, and what a page may take there.
+type surrounding struct {
+	name            string
+	slowdown        float64 // of the processor
+	latency         float64 // ms
+	throughput      float64 // bytes a second each way; -1: what there is
+	paint, blocking float64 // ms: the largest contentful paint, and long tasks beyond 50 ms; medians of a batch
+}
+
+var surroundings = []surrounding{
+	{"a computer beside the server", 1, 0, -1, 300, 0},
+	{"a phone far away", 4, 150, 1.6e6 / 8, 1200, 50},
+}
 
 // Each page of an account with 10,000 clients and 100,000 audit records, timed:
 // `make e2e-full` alone does it.
@@ -51,7 +66,9 @@ func TestLargeAccountIsQuick(t *testing.T) {
 			}
 			t.Run(strings.Trim(strings.ReplaceAll(route.Pattern, "/", "_"), "_")+strings.Repeat("+", i), func(t *testing.T) {
 				p.answersQuickly(t, f)
-				p.paintsQuickly(t, f)
+				for _, s := range surroundings {
+					p.paintsQuickly(t, f, s)
+				}
 			})
 		}
 	}
@@ -126,18 +143,26 @@ const observe = `window.seen = { Largest: 0, Shift: 0, Blocked: 0 };
 for (const [type, add] of [["largest-contentful-paint", (e) => { seen.Largest = e.startTime; }], ["layout-shift", (e) => { if (!e.hadRecentInput) seen.Shift += e.value; }], ["longtask", (e) => { seen.Blocked += e.duration - 50; }]])
 	new PerformanceObserver((list) => list.getEntries().forEach(add)).observe({ type, buffered: true });`
 
-func (p *product) paintsQuickly(t *testing.T, f fixture) {
+func (p *product) paintsQuickly(t *testing.T, f fixture, in surrounding) {
 	t.Helper()
 	l := look{cookies: p.cookiesOf(t, f.who)}
 	if f.as != nil {
 		l.cookies = f.as.jar()
 	}
 	b := open(t, l)
-	b.run(chromedp.ActionFunc(func(ctx context.Context) error {
-		_, err := page.AddScriptToEvaluateOnNewDocument(observe).Do(ctx)
-		return err
-	}))
-	best := paint{Largest: 1e9}
+	b.run(
+		chromedp.ActionFunc(func(ctx context.Context) error {
+			_, err := page.AddScriptToEvaluateOnNewDocument(observe).Do(ctx)
+			return err
+		}),
+		emulation.SetCPUThrottlingRate(in.slowdown),
+		chromedp.ActionFunc(func(ctx context.Context) error { // the binding has only a newer one, which not every browser knows
+			return cdp.Execute(ctx, "Network.emulateNetworkConditions", map[string]any{
+				"offline": false, "latency": in.latency, "downloadThroughput": in.throughput, "uploadThroughput": in.throughput,
+			}, nil)
+		}),
+	)
+	best := paint{Largest: 1e9, Blocked: 1e9}
 	for range batches {
 		var loads []paint
 		for range 5 {
@@ -145,17 +170,25 @@ func (p *product) paintsQuickly(t *testing.T, f fixture) {
 			b.eventually("it is painted", `seen.Largest > 0`)
 			loads = append(loads, evaluate[paint](b, `new Promise((done) => requestAnimationFrame(() => setTimeout(() => done(seen), 50)))`))
 		}
-		slices.SortFunc(loads, func(a, b paint) int { return int(a.Largest*1000 - b.Largest*1000) })
-		if loads[2].Largest < best.Largest {
-			best = loads[2]
-		}
-		if best.Largest <= slowestPaint {
+		best.Largest = min(best.Largest, median(loads, func(p paint) float64 { return p.Largest }))
+		best.Blocked = min(best.Blocked, median(loads, func(p paint) float64 { return p.Blocked }))
+		best.Shift = max(best.Shift, median(loads, func(p paint) float64 { return p.Shift }))
+		if best.Largest <= in.paint && best.Blocked <= in.blocking {
 			break
 		}
 	}
 	b.staysWithinItsBytes(longList)
-	t.Logf("largest contentful paint %.0f ms, shift %.3f, blocked %.0f ms", best.Largest, best.Shift, best.Blocked)
-	if best.Largest > slowestPaint || best.Shift > mostShift {
-		t.Errorf("the page is painted after %.0f ms and shifts by %.3f", best.Largest, best.Shift)
+	t.Logf("%s: largest contentful paint %.0f ms, shift %.3f, blocked %.0f ms", in.name, best.Largest, best.Shift, best.Blocked)
+	if best.Largest > in.paint || best.Shift > mostShift || best.Blocked > in.blocking {
+		t.Errorf("on %s the page is painted after %.0f ms, shifts by %.3f and is blocked for %.0f ms", in.name, best.Largest, best.Shift, best.Blocked)
 	}
+}
+
+func median(loads []paint, of func(paint) float64) float64 {
+	var all []float64
+	for _, l := range loads {
+		all = append(all, of(l))
+	}
+	slices.Sort(all)
+	return all[len(all)/2]
 }
