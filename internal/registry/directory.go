@@ -20,7 +20,7 @@ type ClientEntry struct {
 	Client
 	Permissions   []string // sorted
 	Secrets       []Secret
-	RevokedTokens map[string]time.Time // by jti, until they would have expired
+	RevokedTokens map[string]time.Time // by jti, until a day after they expired
 }
 
 // AccountEntry is all that a decision needs of an account.
@@ -74,7 +74,7 @@ func (r *Registry) ClientEntry(ctx context.Context, key id.Client) (entry *Clien
 }
 
 func (r *Registry) revokedTokens(ctx context.Context, tx *sqldb.Tx, client *Client) (map[string]time.Time, error) {
-	rows, err := tx.Query(ctx, `SELECT jti, expires_at FROM revoked_token WHERE client_id = $1 AND organisation_id = $2 AND expires_at > $3`, client.ID, client.Organisation, r.Now().UnixMicro())
+	rows, err := tx.Query(ctx, `SELECT jti, expires_at FROM revoked_token WHERE client_id = $1 AND organisation_id = $2 AND expires_at > $3`, client.ID, client.Organisation, r.Now().Add(-clockWrongFor).UnixMicro())
 	if err != nil {
 		return nil, err
 	}

@@ -13,10 +13,17 @@ import (
 // more disables the secret or the client.
 const MaxRevokedTokens = 100
 
-const maxTokenID = 64
+const (
+	maxTokenID = 64
+
+	// A token stays known as revoked for a while after it expired: a clock that was
+	// wrong and is set back would make it live again.
+	clockWrongFor = 24 * time.Hour
+	keptRevoked   = 10 * MaxRevokedTokens // of one client; beyond them only those that live
+)
 
 // RevokeToken remembers a token as revoked until it would have expired
-// (RFC 7009). A client may revoke its own.
+// (RFC 7009), and a day longer. A client may revoke its own.
 type RevokeToken struct {
 	Client  id.Client `json:"client"`
 	TokenID string    `json:"token_id"`
@@ -42,13 +49,18 @@ func (e RevokeToken) apply(ctx context.Context, c *change) error {
 	if known || err != nil {
 		return err
 	}
-	now := c.Now().UnixMicro()
-	if err := c.exec(ctx, `DELETE FROM revoked_token WHERE client_id = $1 AND organisation_id = $2 AND expires_at <= $3`, client.ID, client.Organisation, now); err != nil {
+	now := c.Now()
+	var live, kept int
+	err = c.tx.QueryRow(ctx, `SELECT count(CASE WHEN expires_at > $3 THEN 1 END), count(*) FROM revoked_token WHERE client_id = $1 AND organisation_id = $2`,
+		client.ID, client.Organisation, now.UnixMicro()).Scan(&live, &kept)
+	if err != nil {
 		return err
 	}
-	var live int
-	err = c.tx.QueryRow(ctx, `SELECT count(*) FROM revoked_token WHERE client_id = $1 AND organisation_id = $2`, client.ID, client.Organisation).Scan(&live)
-	if err != nil {
+	forget := now.Add(-clockWrongFor)
+	if kept >= keptRevoked {
+		forget = now
+	}
+	if err := c.exec(ctx, `DELETE FROM revoked_token WHERE client_id = $1 AND organisation_id = $2 AND expires_at <= $3`, client.ID, client.Organisation, forget.UnixMicro()); err != nil {
 		return err
 	}
 	if live >= MaxRevokedTokens {

@@ -22,19 +22,25 @@ func (f *fixture) revoked(t *testing.T) map[string]time.Time {
 	return entry.RevokedTokens
 }
 
-func TestARevokedTokenIsKeptUntilItWouldHaveExpired(t *testing.T) {
+func TestARevokedTokenIsKeptADayLongerThanItWouldHaveLived(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		ends := f.Now().Add(time.Minute)
 		f.must(t, f.adminA, registry.RevokeToken{Client: f.a1, TokenID: "one", Expires: ends}, registry.RevokeToken{Client: f.a1, TokenID: "two", Expires: ends.Add(time.Minute)})
 		if diff := cmp.Diff(map[string]time.Time{"one": ends, "two": ends.Add(time.Minute)}, f.revoked(t)); diff != "" {
 			t.Error(diff)
 		}
-		f.clock.add(time.Minute)
-		if diff := cmp.Diff(map[string]time.Time{"two": ends.Add(time.Minute)}, f.revoked(t)); diff != "" {
-			t.Error(diff)
+		f.clock.add(12 * time.Hour) // and the clock was wrong: it goes back
+		f.must(t, f.adminA, registry.RevokeToken{Client: f.a1, TokenID: "of-the-wrong-day", Expires: ends.Add(13 * time.Hour)})
+		f.clock.add(-12 * time.Hour)
+		if got := f.revoked(t); len(got) != 3 || got["one"].IsZero() {
+			t.Errorf("revoked after the clock went back: %v", got)
 		}
-		f.must(t, f.adminA, registry.RevokeToken{Client: f.a1, TokenID: "three", Expires: ends.Add(time.Hour)})
-		if rows := query(t, f.DB, `SELECT jti FROM revoked_token ORDER BY jti`); len(rows) != 2 {
+		f.clock.add(24*time.Hour + time.Minute)
+		if got := f.revoked(t); !got["one"].IsZero() || got["two"].IsZero() {
+			t.Errorf("revoked a day later: %v", got)
+		}
+		f.must(t, f.adminA, registry.RevokeToken{Client: f.a1, TokenID: "three", Expires: ends.Add(48 * time.Hour)})
+		if rows := query(t, f.DB, `SELECT jti FROM revoked_token ORDER BY jti`); len(rows) != 3 {
 			t.Errorf("rows = %v; what has expired is to be forgotten", rows)
 		}
 	})
@@ -57,6 +63,16 @@ func TestAHundredTokensOfAClientCanBeRevokedAtATime(t *testing.T) {
 			f.clock.add(time.Minute)
 			f.must(t, f.adminA, revoke(100))
 		})
+		for range 12 { // minutes, each with as many again
+			f.clock.add(time.Minute)
+			for i := range edits {
+				edits[i] = registry.RevokeToken{Client: f.a1, TokenID: fmt.Sprint(f.Now().Unix(), "-", i), Expires: f.Now().Add(time.Minute)}
+			}
+			f.must(t, f.adminA, edits...)
+		}
+		if kept := len(f.revoked(t)); kept > 11*registry.MaxRevokedTokens {
+			t.Errorf("%d revoked tokens of one client are kept", kept)
+		}
 	})
 }
 

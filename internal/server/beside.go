@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"os"
 	"strings"
-	"time"
 
 	"github.com/doorward/doorward/internal/metrics"
 	"github.com/doorward/doorward/internal/sqldb"
@@ -28,7 +27,7 @@ func Beside(ctx context.Context, config Config, logger *slog.Logger) (*Server, e
 			return nil, fmt.Errorf("there is no database %s yet: start the server first", path)
 		}
 	}
-	s := &Server{config: config, log: logger, now: time.Now, metrics: new(metrics.Registry)}
+	s := &Server{config: config, log: logger, now: config.clock(), metrics: new(metrics.Registry)}
 	var err error
 	if s.db, err = sqldb.Open(ctx, sqldb.Config{URL: config.Database, MaxConns: 2, NoNotify: config.PollOnly, RevocationJournal: config.RevocationJournal}); err != nil {
 		return nil, err

@@ -73,6 +73,7 @@ type Config struct {
 	SignUp            string `koanf:"sign_up"` // open (default), or invitation
 
 	Products []registry.Definition `koanf:"-"` // applied at start, read-only elsewhere
+	Now      func() time.Time      `koanf:"-"` // the server's clock; nil: the machine's
 	Console  io.Writer             `koanf:"-"` // shows mails that no mail server delivers, links and all; nil: they wait in the outbox
 }
 
@@ -262,6 +263,13 @@ func productKeys() (keys []string) {
 		}
 	}
 	return keys
+}
+
+func (c *Config) clock() func() time.Time {
+	if c.Now == nil {
+		return time.Now
+	}
+	return c.Now
 }
 
 // settings maps the dotted name of each setting of a struct to its type.

@@ -25,8 +25,9 @@ func (s *Server) newAuthServer(helpURL string, accessLog io.Writer) (*authserver
 	return authserver.New(authserver.Config{
 		Access: s.access, Registry: s.registry, Mint: s.mint, Signer: s.keys.Signer, JWKSet: s.keys.JWKSet, Algorithms: s.algorithms(),
 		PublicURL: s.config.PublicURL, IssuerPath: s.config.IssuerPath, Scope: s.config.Scope, HelpURL: helpURL,
-		Failures: throttle.NewFailures(throttle.Config{Now: s.now, Together: s.together, Name: "client"}),
-		Issuing:  throttle.NewRate(*s.config.IssuingLimit.PerSecond, s.config.IssuingLimit.Burst, maxIssuers, s.now),
+		// These count by time that passes, which no clock sets forward or back.
+		Failures: throttle.NewFailures(throttle.Config{Together: s.together, Name: "client"}),
+		Issuing:  throttle.NewRate(*s.config.IssuingLimit.PerSecond, s.config.IssuingLimit.Burst, maxIssuers, time.Now),
 		Now:      s.now, Rand: rand.Reader, Log: s.log,
 		Peer: func(r *http.Request) netip.Addr { peer, _ := socketAddress(r); return peer },
 		Observe: func(o authserver.Observation) {

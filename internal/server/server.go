@@ -84,7 +84,7 @@ func Open(ctx context.Context, config Config, logger *slog.Logger) (*Server, err
 	if err := config.complete(); err != nil {
 		return nil, err
 	}
-	s := &Server{config: config, log: logger, now: time.Now, metrics: new(metrics.Registry)}
+	s := &Server{config: config, log: logger, now: config.clock(), metrics: new(metrics.Registry)}
 	for _, step := range []func(context.Context) error{s.openDatabase, s.openRegistry, s.takeIn, s.OpenKeys, s.putProducts, s.openEdges} {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(err, s.Close())
