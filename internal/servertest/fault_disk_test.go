@@ -21,6 +21,7 @@ import (
 	"unsafe"
 
 	"github.com/doorward/doorward/internal/actor"
+	"github.com/doorward/doorward/internal/backup"
 	"github.com/doorward/doorward/internal/id"
 	"github.com/doorward/doorward/internal/registry"
 	"github.com/doorward/doorward/internal/secret"
@@ -73,6 +74,26 @@ func runServer(text []byte) error {
 		return err
 	}
 	return running.Serve(ctx, listeners)
+}
+
+// backupSettings tell a process what to back up, and where to.
+type backupSettings struct{ Database, Target string }
+
+// runBackup makes a backup and says so.
+func runBackup(text []byte) error {
+	var s backupSettings
+	if err := json.Unmarshal(text, &s); err != nil {
+		return err
+	}
+	db, err := sqldb.Open(context.Background(), sqldb.Config{URL: s.Database})
+	if err != nil {
+		return err
+	}
+	if _, err := backup.Make(context.Background(), db, s.Target); err != nil {
+		return err
+	}
+	_, err = os.Stdout.WriteString("done\n")
+	return err
 }
 
 func newClients(ctx context.Context, r *registry.Registry, count int) ([]servertest.Client, error) {

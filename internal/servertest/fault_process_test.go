@@ -23,7 +23,7 @@ const processVariable = "DOORWARD_TEST_PROCESS"
 const settingsVariable = "DOORWARD_TEST_SETTINGS"
 
 func TestMain(m *testing.M) {
-	programs := map[string]func(settings []byte) error{"worker": runWorker, "server": runServer}
+	programs := map[string]func(settings []byte) error{"worker": runWorker, "server": runServer, "backup": runBackup}
 	program, ok := programs[os.Getenv(processVariable)]
 	if !ok {
 		os.Exit(m.Run())
