@@ -108,6 +108,7 @@ type mailServer struct {
 	clear   bool   // offers no STARTTLS
 	sealed  bool   // speaks TLS from the first byte
 	refusal string // of every recipient; empty: they are taken
+	answers int    // until it hangs up in place of one; 0: it never does
 	got     []delivered
 	logins  []string
 }
@@ -169,7 +170,16 @@ func (s *mailServer) talk(conn net.Conn) {
 		conn = tls.Server(conn, s.tls)
 	}
 	lines := bufio.NewReader(conn)
-	say := func(text string) { _, _ = conn.Write([]byte(text + "\r\n")) }
+	say := func(text string) {
+		s.mu.Lock()
+		s.answers--
+		last := s.answers == 0
+		s.mu.Unlock()
+		if last {
+			_ = conn.Close()
+		}
+		_, _ = conn.Write([]byte(text + "\r\n"))
+	}
 	say("220 ready")
 	for {
 		line, err := lines.ReadString('\n')
@@ -205,6 +215,9 @@ func (s *mailServer) talk(conn net.Conn) {
 			var text strings.Builder
 			for line, err = lines.ReadString('\n'); err == nil && line != ".\r\n"; line, err = lines.ReadString('\n') {
 				text.WriteString(strings.TrimPrefix(line, ".")) // RFC 5321 §4.5.2
+			}
+			if err != nil {
+				return
 			}
 			mail.text = text.String()
 			s.note(func() { s.got = append(s.got, mail) })

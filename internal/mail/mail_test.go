@@ -218,6 +218,42 @@ func TestWhatWasNotFinishedIsTriedAgain(t *testing.T) {
 	})
 }
 
+// A mail server hangs up in place of its first answer, then of its second, and so
+// on until it does not before the mail is through: the mail arrives, and twice
+// only where the answer was lost that said it was taken.
+func TestAMailArrivesWhereverItsServerHangsUp(t *testing.T) {
+	each(t, func(t *testing.T, f *fixture) {
+		for n := 1; ; n++ {
+			f.add(time.Minute)
+			f.mustPost(t, fmt.Sprintf("ada.%d@example.com", n))
+			before := len(f.server.mails())
+			f.server.note(func() { f.server.answers = n })
+			first := f.Pass(t.Context())
+			var left int
+			f.server.note(func() { left, f.server.answers = f.server.answers, 0 })
+			taken := len(f.server.mails()) - before
+			f.add(time.Hour)
+			if err := f.Pass(t.Context()); err != nil {
+				t.Fatalf("hung up in place of answer %d: then %v", n, err)
+			}
+			e, all := f.newest(t), len(f.server.mails())-before
+			want := 1
+			if first != nil {
+				want += taken
+			}
+			if e.State != mail.Delivered || all != want {
+				t.Errorf("hung up in place of answer %d (%v): %s, %d mails, want %d", n, first, e.State, all, want)
+			}
+			if left > 0 {
+				if n < 8 {
+					t.Errorf("a mail took %d answers", n)
+				}
+				break
+			}
+		}
+	})
+}
+
 func TestDOS13_mailsInALoopMeetLimits(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		for range mail.PerRecipient {
