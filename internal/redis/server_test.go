@@ -1,7 +1,7 @@
 package redis_test
 
 import (
-	"context"
+	"bufio"
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
@@ -15,8 +15,6 @@ import (
 	"sync"
 	"testing"
 
-	goredis "github.com/redis/go-redis/v9"
-
 	"github.com/doorward/doorward/internal/redis"
 )
 
@@ -29,14 +27,20 @@ func realServer(t *testing.T) (address, user, password string) {
 		t.Fatal("DOORWARD_TEST_REDIS names no server: run the tests by scripts/engines")
 	}
 	user, password = "user-"+rand.Text(), rand.Text()
-	admin := goredis.NewClient(&goredis.Options{Addr: address, Protocol: 2})
-	t.Cleanup(func() {
-		_ = admin.Do(context.Background(), "ACL", "DELUSER", user).Err()
-		_ = admin.Close()
-	})
-	if err := admin.Do(t.Context(), "ACL", "SETUSER", user, "on", ">"+password, "~"+user+":*", "+@all").Err(); err != nil {
+	admin, err := new(net.Dialer).DialContext(t.Context(), "tcp", address)
+	if err != nil {
 		t.Fatal(err)
 	}
+	replies := bufio.NewReader(admin)
+	command := func(text string) { // as one types it into telnet
+		_, err := io.WriteString(admin, text+"\r\n")
+		reply, readErr := replies.ReadString('\n')
+		if err = errors.Join(err, readErr); err != nil || strings.HasPrefix(reply, "-") {
+			t.Errorf("%s: %s, %v", text, reply, err)
+		}
+	}
+	t.Cleanup(func() { command("ACL DELUSER " + user); _ = admin.Close() })
+	command("ACL SETUSER " + user + " on >" + password + " ~" + user + ":* +@all")
 	return address, user, password
 }
 
