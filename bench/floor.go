@@ -29,6 +29,7 @@ var floors = []floor{
 	{Name: "tokens p99/p50", Scenario: "tokens", Limit: 2.3, AtMost: true},
 	{Name: "tokens SQL statements", Scenario: "tokens", Unit: "per request", Limit: statementsPerRequest, AtMost: true},
 	{Name: "two nodes/one node", Scenario: "two-nodes", Limit: 1.1, AtMost: true},
+	{Name: "two nodes/two strangers", Scenario: "two-nodes", Limit: 1.1, AtMost: true},
 	{Name: "calls-warm/bare-proxy", Scenario: "calls-warm", Limit: 0.85, Aim: 0.95},
 	{Name: "calls-warm SQL statements", Scenario: "calls-warm", Unit: "per request", Limit: statementsPerRequest, AtMost: true},
 	{Name: "calls-new-token/bare-proxy", Scenario: "calls-new-token", Limit: newTokenRate},
