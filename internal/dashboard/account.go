@@ -30,26 +30,26 @@ func (d *dashboard) account(x *exchange) error {
 	return x.show(http.StatusOK, view.AccountPage(x.page(x.account.Name), a))
 }
 
-func (x *exchange) fillHome(a *view.Account) (err error) {
-	if a.Steps, err = x.steps(); err != nil {
+func (x *exchange) fillHome(a *view.Account) error {
+	of := registry.ClientFilter{Account: x.account.ID}
+	clients, err := x.d.Registry.Clients(x.Context(), x.by, of, registry.Page{})
+	if err != nil {
 		return err
 	}
-	list, err := x.d.Registry.Clients(x.Context(), x.by, registry.ClientFilter{Account: x.account.ID}, registry.Page{Limit: recentClients})
-	if err != nil {
+	if a.Steps, err = x.steps(clients); err != nil {
 		return err
 	}
 	products, err := x.products()
 	if err != nil {
 		return err
 	}
-	if a.Recent, err = x.clientRows(list.Items, products); err != nil {
+	if a.Recent, err = x.clientRows(clients.Items[:min(recentClients, len(clients.Items))], products); err != nil {
 		return err
 	}
-	ending := registry.ClientFilter{Account: x.account.ID, ExpiresBy: x.d.Now().Add(soon)}
-	if a.Ending, err = x.d.Registry.CountClients(x.Context(), x.by, ending, maxCount); err != nil {
+	if a.Clients, err = x.d.Registry.CountClients(x.Context(), x.by, of, maxCount); err != nil {
 		return err
 	}
-	all := registry.ClientFilter{Account: x.account.ID}
-	a.Clients, err = x.d.Registry.CountClients(x.Context(), x.by, all, maxCount)
+	of.ExpiresBy = x.d.Now().Add(soon)
+	a.Ending, err = x.d.Registry.CountClients(x.Context(), x.by, of, maxCount)
 	return err
 }

@@ -6,7 +6,6 @@ import (
 
 	"github.com/doorward/doorward/internal/actor"
 	"github.com/doorward/doorward/internal/dashboard/view"
-	"github.com/doorward/doorward/internal/fault"
 	"github.com/doorward/doorward/internal/id"
 	"github.com/doorward/doorward/internal/registry"
 )
@@ -55,12 +54,16 @@ func (x *exchange) showStart(status int, s view.Start) (err error) {
 		}
 		s.Products = append(s.Products, view.Option{Value: p.Definition.Key, Label: p.Definition.Name, Hint: strings.Join(words, " "), Chosen: p.Definition.Key == s.Product})
 	}
-	steps, err := x.steps()
-	if err != nil {
-		return err
-	}
-	if len(steps) > 0 && steps[0].Done { // else the form says all there is to say
-		s.Steps = steps
+	if x.by.May(actor.ClientRead, x.account.ID) {
+		clients, err := x.d.Registry.Clients(x.Context(), x.by, registry.ClientFilter{Account: x.account.ID}, registry.Page{})
+		if err != nil {
+			return err
+		}
+		if len(clients.Items) > 0 { // else the form says all there is to say
+			if s.Steps, err = x.steps(clients); err != nil {
+				return err
+			}
+		}
 	}
 	p := x.page("First steps")
 	p.Width = "middle"
@@ -144,16 +147,9 @@ func (d *dashboard) beginFirstSteps(x *exchange) error {
 	return x.showStart(status, form)
 }
 
-// steps are what leads to the first call in an account, done when the facts say
-// so; none are left once that call was made.
-func (x *exchange) steps() ([]view.Step, error) {
-	list, err := x.d.Registry.Clients(x.Context(), x.by, registry.ClientFilter{Account: x.account.ID}, registry.Page{})
-	if fault.KindOf(err) == fault.Forbidden && err != nil {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
+// steps are what leads to the first call in an account, whose newest clients are
+// given, done when the facts say so; none are left once that call was made.
+func (x *exchange) steps(list registry.List[registry.ClientSummary]) ([]view.Step, error) {
 	keys := make([]id.Client, len(list.Items))
 	var newest string
 	secret, token := false, false

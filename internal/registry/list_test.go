@@ -309,6 +309,30 @@ func TestListsAreForThoseWhoMayReadThem(t *testing.T) {
 	})
 }
 
+func TestAFilterOpensNoAccountToThoseWhoMayNotReadIt(t *testing.T) {
+	each(t, func(t *testing.T, f *fixture) {
+		f.must(t, f.adminA, registry.CreateClient{ID: "sandbox-alpha-apple-100", Account: f.sandboxA, Name: "s"})
+		viewer := actor.RoleGrant{Role: actor.Viewer, Account: f.sandboxA}
+		production := actor.RoleGrant{Role: actor.Viewer, Account: f.productionA}
+		onOne, onBoth := proven("p-1", f.orgA, viewer), proven("p-1", f.orgA, viewer, production)
+		for _, c := range []struct {
+			by      actor.Actor
+			account id.Account
+			want    int
+		}{
+			{onOne, f.sandboxA, 1}, {onOne, f.productionA, 0}, {onOne, f.productionB, 0}, {onOne, "", 1},
+			{onBoth, f.sandboxA, 1}, {onBoth, f.productionA, 3}, {onBoth, f.productionB, 0}, {onBoth, "", 4},
+		} {
+			filter := registry.ClientFilter{Account: c.account}
+			list, err := f.Clients(t.Context(), c.by, filter, registry.Page{})
+			count, countErr := f.CountClients(t.Context(), c.by, filter, 10)
+			if err != nil || countErr != nil || len(list.Items) != c.want || count != c.want {
+				t.Errorf("account %q: %d clients, counted %d, want %d (%v, %v)", c.account, len(list.Items), count, c.want, err, countErr)
+			}
+		}
+	})
+}
+
 func TestSTO02_searchedTextIsTakenLiterally(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		names := []string{"100%", "a_b", `c:\d`, "axb", "Öljynjalostus Oy", "Straße", "100 percent"}
