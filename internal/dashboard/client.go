@@ -191,7 +191,7 @@ func (x *exchange) quickStartOf(call snippet.Call, path string) (q view.QuickSta
 		}
 	}
 	q.Text, q.File, q.Install, q.Run, q.Name = chosen.Text, chosen.File, chosen.Install, chosen.Run, chosen.Name
-	q.Method, q.Path = call.Method, call.Path
+	q.Method, q.Path, q.Blanks = call.Method, call.Path, call.Blanks()
 	return q, nil
 }
 

@@ -185,7 +185,11 @@ func TestTheQuickStartHasTheClientsOwnValues(t *testing.T) {
 		v.get(path+"?lang="+key).wants(t, http.StatusOK, word, string(s.client))
 	}
 	v.get(path+"?lang=python-plain").wants(t, http.StatusOK)
-	v.get(path).wants(t, http.StatusOK, "call.py") // as last time
+	if last := v.get(path); !strings.Contains(last.body, "call.py") || strings.Contains(last.body, "in place of") {
+		t.Error("it is not the language of last time, or asks for a value that its call does not need")
+	}
+	must(t, s.registry.Apply(t.Context(), s.system, registry.RemovePermissions{Client: s.client, Permissions: []string{"echo.call"}}, registry.AddPermissions{Client: s.client, Permissions: []string{"auth.sessions.read"}}))
+	v.get(path).wants(t, http.StatusOK, "GET /auth/rest/sessions/{id}", "Put a value of yours in place of", "sessions/ID?")
 }
 
 func TestDisablingAClientThatIsUsedAsksFirst(t *testing.T) {

@@ -37,13 +37,9 @@ func (d *dashboard) productGrants(x *exchange) error {
 		return err
 	}
 	for _, g := range list.Items {
-		o, err := d.Registry.Organisation(x.Context(), x.by.In(g.Organisation))
-		if err != nil {
-			return err
-		}
 		page.Rows = append(page.Rows, view.GranteeRow{
-			Name: o.Name, ID: string(o.ID), Path: "/o/" + string(o.ID), Environment: string(g.Environment), At: g.CreatedAt,
-			Withdraw: page.Path + "/" + string(o.ID) + "/" + string(g.Environment) + "/withdraw",
+			Name: g.Name, ID: string(g.Organisation), Path: "/o/" + string(g.Organisation), Environment: string(g.Environment), At: g.CreatedAt,
+			Withdraw: page.Path + "/" + string(g.Organisation) + "/" + string(g.Environment) + "/withdraw",
 		})
 	}
 	if query.Has("after") {

@@ -208,6 +208,7 @@ func (f *PermissionFilter) of(p *OfferedProduct, after string) (found []DefinedP
 // Grant is a product that was given to an organisation in one environment.
 type Grant struct {
 	Organisation id.Organisation
+	Name         string // of the organisation
 	ProductGrant
 	CreatedAt time.Time
 }
@@ -218,17 +219,17 @@ type GrantFilter struct {
 	Environment id.Environment
 }
 
-const grantColumns = `organisation_id, product, environment, created_at`
+const grantsFrom = `g.organisation_id, o.name, g.product, g.environment, g.created_at FROM product_grant g JOIN organisation o ON o.id = g.organisation_id`
 
 func scanGrant(row scanner) (g Grant, err error) {
 	var created int64
-	err = row.Scan(&g.Organisation, &g.Product, &g.Environment, &created)
+	err = row.Scan(&g.Organisation, &g.Name, &g.Product, &g.Environment, &created)
 	g.CreatedAt = fromMicros(created)
 	return g, err
 }
 
 func organisationGrants(ctx context.Context, tx *sqldb.Tx, organisation id.Organisation) ([]Grant, error) {
-	return rowsOf(ctx, tx, scanGrant, `SELECT `+grantColumns+` FROM product_grant WHERE organisation_id = $1 ORDER BY product, environment`, organisation)
+	return rowsOf(ctx, tx, scanGrant, `SELECT `+grantsFrom+` WHERE g.organisation_id = $1 AND o.id = $1 ORDER BY g.product, g.environment`, organisation)
 }
 
 // Grants lists the products that the actor's organisation was given, by
@@ -245,9 +246,9 @@ func (r *Registry) Grants(ctx context.Context, by actor.Actor, filter GrantFilte
 		return list, err
 	}
 	err = r.DB.View(ctx, func(tx *sqldb.Tx) error {
-		found, err := filteredRows(ctx, tx, scanGrant, `SELECT `+grantColumns+` FROM product_grant
-			WHERE $1 IN ('', organisation_id) AND product || ' ' || environment || ' ' || organisation_id > $2 AND $3 IN ('', product) AND $4 IN ('', environment)
-			ORDER BY product || ' ' || environment || ' ' || organisation_id LIMIT $5 -- any organisation: for the operator at operator level alone`,
+		found, err := filteredRows(ctx, tx, scanGrant, `SELECT `+grantsFrom+`
+			WHERE $1 IN ('', g.organisation_id) AND g.product || ' ' || g.environment || ' ' || g.organisation_id > $2 AND $3 IN ('', g.product) AND $4 IN ('', g.environment)
+			ORDER BY g.product || ' ' || g.environment || ' ' || g.organisation_id LIMIT $5 -- any organisation: for the operator at operator level alone`,
 			string(by.Organisation()), l.after.key, filter.Product, string(filter.Environment), l.fetch())
 		list = pageOf(l, found, func(g *Grant) position {
 			return position{key: g.Product + " " + string(g.Environment) + " " + string(g.Organisation)}

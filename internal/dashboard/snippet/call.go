@@ -63,12 +63,22 @@ func (c Call) ready() (ready, error) {
 	return ready{Call: c, Target: c.APIURL + rest, rest: rest}, err
 }
 
+// Blanks are the words in the written call in whose place the reader puts a
+// value: ID for {id} of a route. Nil: it runs as it is.
+func (c Call) Blanks() (words []string) {
+	path, _, _ := strings.Cut(c.Path, "?")
+	for _, name := range placeholder.FindAllString(path, -1) {
+		words = append(words, blank(name))
+	}
+	return words
+}
+
+func blank(name string) string { return strings.ToUpper(strings.Trim(name, "{.}")) }
+
 // rest is path and query of the call; the account stands last in the query.
 func (c Call) rest() (string, error) {
 	path, query, _ := strings.Cut(c.Path, "?")
-	path = placeholder.ReplaceAllStringFunc(path, func(name string) string {
-		return strings.ToUpper(strings.Trim(name, "{.}"))
-	})
+	path = placeholder.ReplaceAllStringFunc(path, blank)
 	u, err := url.ParseRequestURI(path)
 	if err != nil || !strings.HasPrefix(path, "/") {
 		return "", fmt.Errorf("path %q is not a path of a URL", c.Path)

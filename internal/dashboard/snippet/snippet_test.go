@@ -79,6 +79,17 @@ func TestTargetNamesTheAccountLast(t *testing.T) {
 	}
 }
 
+func TestBlanksAreTheWordsToReplace(t *testing.T) {
+	for path, want := range map[string][]string{
+		"/x": nil, "/x?filter={id}": nil, "/x/{id}": {"ID"}, "/x/{id}/{rest...}?y=1": {"ID", "REST"},
+	} {
+		c := Call{Path: path}
+		if diff := cmp.Diff(want, c.Blanks()); diff != "" {
+			t.Errorf("%s:\n%s", path, diff)
+		}
+	}
+}
+
 func TestCallThatCannotBeMadeIsRefused(t *testing.T) {
 	for name, change := range map[string]func(*Call){
 		"token URL":     func(c *Call) { c.TokenURL = "api.example.com/token" },
