@@ -2,8 +2,11 @@ package sqldb_test
 
 import (
 	"errors"
+	"fmt"
+	"strings"
 	"testing"
 
+	"github.com/doorward/doorward/internal/fault"
 	"github.com/doorward/doorward/internal/sqldb"
 	"github.com/doorward/doorward/internal/sqldb/sqldbtest"
 )
@@ -30,6 +33,43 @@ func TestSTO03_acknowledgingSessionsWaitForTheDisk(t *testing.T) {
 			t.Error(err)
 		}
 		if err := db.Write(t.Context(), check); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// The operator, who can make room, is told of a full disk; customers are told to
+// try again.
+func TestAFullDiskIsCalledThat(t *testing.T) {
+	db := sqldbtest.New(t)
+	write := func() error {
+		return db.Write(t.Context(), func(tx *sqldb.Tx) error {
+			_, err := tx.Exec(t.Context(), `CREATE TABLE ballast AS SELECT zeroblob(1048576)`)
+			return err
+		})
+	}
+	limitPages := func(pages int) {
+		t.Helper()
+		err := db.Write(t.Context(), func(tx *sqldb.Tx) error {
+			var now int
+			return tx.QueryRow(t.Context(), fmt.Sprintf(`PRAGMA max_page_count = %d`, pages)).Scan(&now)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	limitPages(1) // never fewer than there are
+	err := write()
+	var refusal *fault.Error
+	if !errors.As(err, &refusal) || refusal.Kind != fault.Unavailable {
+		t.Fatalf("%v", err)
+	}
+	if !strings.HasPrefix(err.Error(), "the disk is full: make room on it") || strings.Contains(refusal.Message, "disk") {
+		t.Errorf("%v; a customer reads %q", err, refusal.Message)
+	}
+	t.Run("twin", func(t *testing.T) {
+		limitPages(1 << 30)
+		if err := write(); err != nil {
 			t.Error(err)
 		}
 	})

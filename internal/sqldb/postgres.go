@@ -98,6 +98,8 @@ func classifyPostgres(err error) error {
 		return err
 	}
 	switch code := pgCode(err); {
+	case code == "53100":
+		return errFull(err)
 	case code != "":
 		// Connection, resources, operator intervention, disk, read-only standby, lock wait.
 		if class := code[:2]; class == "08" || class == "53" || class == "57" || class == "58" || code == "25006" || code == "55P03" || code == "25P03" {

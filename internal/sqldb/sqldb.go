@@ -173,3 +173,11 @@ func outOfTime(err error) bool {
 func errUnavailable(err error) error {
 	return fault.Errorf(fault.Unavailable, "the database does not answer; try again shortly: %w", err)
 }
+
+// errFull is the same where a disk has no room. Only the operator can make some,
+// so it is the log and the command line that ask for it.
+func errFull(err error) error {
+	full := fault.New(fault.TemporarilyUnavailable, "the disk is full: make room on it, then try again: %w", err)
+	full.Message = "nothing can be written just now; try again shortly"
+	return full
+}
