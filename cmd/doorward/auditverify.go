@@ -105,7 +105,7 @@ func readCheckpoints(ctx context.Context, stdin io.Reader, path string, key []by
 	}
 	for i := range found {
 		if !found[i].SignedBy(key) {
-			return nil, fmt.Errorf("%s: the checkpoint of record %d was not signed with the key %s", path, found[i].Sequence, base64.StdEncoding.EncodeToString(key))
+			return nil, fmt.Errorf("%s: the checkpoint of record %d was not signed with the key %s; if it was made before a restore, give the key of that time with --key", path, found[i].Sequence, base64.StdEncoding.EncodeToString(key))
 		}
 	}
 	if len(found) == 0 {

@@ -34,7 +34,7 @@ func ReadKeyEncryptionKey(path string) ([]byte, error) {
 		return nil, fmt.Errorf("the key-encryption key file %s is not a regular file", path)
 	}
 	if mode := info.Mode().Perm(); mode&^allowedMode(path) != 0 {
-		return nil, fmt.Errorf("others may use the key-encryption key file %s (mode %04o): run chmod 0600 on it", path, mode)
+		return nil, &LooseFileError{path, mode}
 	}
 	text, err := io.ReadAll(io.LimitReader(file, keyFileLimit))
 	if err != nil {
@@ -45,6 +45,16 @@ func ReadKeyEncryptionKey(path string) ([]byte, error) {
 		return nil, fmt.Errorf("key-encryption key file %s: %w", path, err)
 	}
 	return key, nil
+}
+
+// LooseFileError says that others than its owner may use a key file.
+type LooseFileError struct {
+	Path string
+	Mode os.FileMode
+}
+
+func (e *LooseFileError) Error() string {
+	return fmt.Sprintf("others may use the key-encryption key file %s (mode %04o): run chmod 0600 on it", e.Path, e.Mode)
 }
 
 // allowedMode adds the group's right to read where systemd hands a credential to

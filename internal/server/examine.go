@@ -20,6 +20,7 @@ import (
 	"github.com/doorward/doorward/internal/id"
 	"github.com/doorward/doorward/internal/journal"
 	"github.com/doorward/doorward/internal/registry"
+	"github.com/doorward/doorward/internal/secret"
 	"github.com/doorward/doorward/internal/signingkey"
 	"github.com/doorward/doorward/internal/sqldb"
 	"github.com/doorward/doorward/internal/throttle"
@@ -109,7 +110,7 @@ func (e *examiner) database(ctx context.Context) {
 	}
 	db, err := sqldb.Open(ctx, sqldb.Config{URL: e.config.Database, MaxConns: 2, NoNotify: e.config.PollOnly})
 	if err != nil {
-		e.bad(check, err.Error(), "see that it runs, and that the address and the rights in database are the right ones")
+		e.bad(check, err.Error(), remedyOfDatabase(e.config.Database))
 		return
 	}
 	began := time.Now()
@@ -121,6 +122,13 @@ func (e *examiner) database(ctx context.Context) {
 	e.db = db
 	e.good(check, fmt.Sprintf("%s, schema up to date, answers in %s", db.Engine(), time.Since(began).Round(10*time.Microsecond)))
 	e.migrations(ctx)
+}
+
+func remedyOfDatabase(database string) string {
+	if strings.HasPrefix(database, "sqlite:") {
+		return "see that database names the right file, and that this user owns it"
+	}
+	return "see that it runs, and that the address and the rights in database are the right ones"
 }
 
 // migrations tells of an upgrade that was not brought to its end.
@@ -143,7 +151,7 @@ func (e *examiner) keys(ctx context.Context) {
 	const check = "keys"
 	kek, err := e.config.KeyEncryptionKey.Open()
 	if err != nil {
-		e.bad(check, err.Error(), "give the one that the installation was last started with")
+		e.bad(check, err.Error(), remedyOfKey(err))
 		return
 	}
 	found, err := signingkey.Look(ctx, e.db, kek, e.now)
@@ -163,6 +171,13 @@ func (e *examiner) keys(ctx context.Context) {
 		}
 	}
 	e.good(check, fmt.Sprintf("the key-encryption key is the right one; %d signing keys open with it", len(found)))
+}
+
+func remedyOfKey(err error) string {
+	if _, ok := errors.AsType[*secret.LooseFileError](err); ok {
+		return "and if somebody else may have read it, change the key: docs/operating.md#keys"
+	}
+	return "give the one that the installation was last started with"
 }
 
 // clock compares this machine's with the database's, which all nodes share.

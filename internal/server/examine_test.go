@@ -70,6 +70,43 @@ func TestAnInstallationThatWorksIsFoundGood(t *testing.T) {
 	}
 }
 
+// looseCopy makes a copy of a file that everybody may read.
+func looseCopy(t *testing.T, path string) string {
+	t.Helper()
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	loose := filepath.Join(t.TempDir(), "loose")
+	if err := os.WriteFile(loose, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(loose, 0o644); err != nil { // whatever the umask
+		t.Fatal(err)
+	}
+	return loose
+}
+
+func TestTheRemedyOfALooseFileIsNotAnotherFile(t *testing.T) {
+	good := asItRuns(t, servertest.Start(t))
+	right := good.KeyEncryptionKey.File
+	for name, c := range map[string]struct {
+		file  string
+		other bool // whether to give another key
+	}{
+		"loose":   {looseCopy(t, right), false},
+		"missing": {right + "-lost", true},
+	} {
+		config := good
+		config.KeyEncryptionKey.File = c.file
+		for _, f := range server.Examine(t.Context(), config) {
+			if f.Check == "keys" && (f.Health != server.Bad || strings.Contains(f.Remedy, "last started with") != c.other) {
+				t.Errorf("%s: %+v", name, f)
+			}
+		}
+	}
+}
+
 func TestWhatIsWrongIsFoundWithWhatToDo(t *testing.T) {
 	p := servertest.Start(t)
 	good := asItRuns(t, p)
@@ -80,6 +117,7 @@ func TestWhatIsWrongIsFoundWithWhatToDo(t *testing.T) {
 	if err := os.WriteFile(empty, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
+	loose := looseCopy(t, empty)
 	for name, c := range map[string]struct {
 		change func(*server.Config)
 		want   string // health and check
@@ -90,6 +128,8 @@ func TestWhatIsWrongIsFoundWithWhatToDo(t *testing.T) {
 		"database is away": {func(c *server.Config) { c.Database = "postgres://doorward:hunter2@127.0.0.1:1/doorward" }, "bad database", "does not answer"},
 		"old schema":       {func(c *server.Config) { c.Database = "sqlite:" + empty }, "bad database", "doorward migrate"},
 		"another key":      {func(c *server.Config) { c.KeyEncryptionKey = configuration(t, "").KeyEncryptionKey }, "bad keys", "not the key-encryption key"},
+		"loose key":        {func(c *server.Config) { c.KeyEncryptionKey.File = looseCopy(t, c.KeyEncryptionKey.File) }, "bad keys", "run chmod 0600"},
+		"loose database":   {func(c *server.Config) { c.Database = "sqlite:" + loose }, "bad database", "run chmod 600"},
 		"no key":           {func(c *server.Config) { c.KeyEncryptionKey.File = "" }, "bad keys", "no key-encryption key"},
 		"never started":    {func(c *server.Config) { c.Database = sqldbtest.Migrated(t, "sqlite") }, "warning keys", "no signing keys yet"},
 		"nobody listens":   {func(c *server.Config) { c.DashboardListen = "127.0.0.1:0" }, "warning dashboard_listen", "is free"},
