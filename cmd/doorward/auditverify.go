@@ -26,7 +26,8 @@ func newAuditVerify() *cobra.Command {
 		Use: "verify {--config FILE | --data-dir DIR} [--checkpoints FILE]", Short: "Verify the whole audit log, on the server's machine", Args: cobra.NoArgs,
 		Long: `Read the whole audit log and name the first record that was changed, removed or put
 in, and hold it against the signed checkpoints in the database. It runs beside the
-servers. The exit code is 1 if the log was changed.
+servers. The exit code is 1 if the log was changed, and if it holds records of a later
+version, which only that one can verify.
 
 Whoever can write to the database can write all of the log anew, and delete its
 checkpoints. So keep checkpoints elsewhere, as doorward audit checkpoint prints

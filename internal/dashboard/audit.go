@@ -141,7 +141,7 @@ var auditLabels = map[string]string{"actor": "Who", "action": "Action", "object"
 
 func (x *exchange) chain() view.Chain {
 	state := x.d.Chain()
-	return view.Chain{VerifiedAt: state.At, Broken: state.Broken}
+	return view.Chain{VerifiedAt: state.At, Broken: state.Broken, Later: state.Later}
 }
 
 func (x *exchange) auditRow(a *registry.AuditRecord, people people) view.AuditRow {

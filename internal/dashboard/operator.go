@@ -263,6 +263,9 @@ func (x *exchange) chainHealth() []view.Health {
 	case chain.Broken > 0:
 		h.Tone, h.Text = view.Bad, fmt.Sprintf("It was changed in the database: record %d does not fit the chain of records.", chain.Broken)
 		h.Remedy = "Nothing after that record can be trusted. Find out who can write to the database, and compare with a backup or the events of a webhook."
+	case chain.Later > 0:
+		h.Tone, h.Text = view.Warn, fmt.Sprintf("It is not verified from record %d on, whose form this version does not know.", chain.Later)
+		h.Remedy = "Update this node to the newest version that has run on this database. If that does not know the form either, the log was changed."
 	default:
 		h.Tone, h.Text = view.Good, "No record was changed, removed or added later."
 	}

@@ -213,6 +213,10 @@ func TestOperatorHomeSaysWhatIsWrongAndWhatToDo(t *testing.T) {
 	s.age, s.resting, s.chain = 40*time.Second, []dashboard.Resting{{Product: "orders", Address: "192.0.2.9:443"}}, journal.ChainState{At: s.clock.Now(), Broken: 7}
 	a := v.get("/operator")
 	a.wants(t, http.StatusOK, "The database does not answer. At an age of 1 minute everything is refused", "cannot connect to 192.0.2.9:443", "record 7 does not fit")
+	s.chain = journal.ChainState{At: s.clock.Now(), Later: 9}
+	v.get("/operator").wants(t, http.StatusOK, "not verified from record 9 on, whose form this version does not know")
+	v.get("/operator/audit").wants(t, http.StatusOK, "Record 9 is of a form")
+	s.chain = journal.ChainState{At: s.clock.Now(), Broken: 7}
 	if text := a.text(); strings.Index(text, "Act now") > strings.Index(text, "Well") {
 		t.Errorf("what is wrong does not come first: %s", text)
 	}

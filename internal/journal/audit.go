@@ -102,8 +102,20 @@ func (e *ChainError) Error() string {
 	return fmt.Sprintf("the audit log was changed at record %d: %s", e.Seq, e.Reason)
 }
 
+// FormError names the first record of a form that this version does not know. The
+// log may be as it was written, but only a later version can tell: it is not
+// verified from there on.
+type FormError struct {
+	Seq  int64
+	Form int
+}
+
+func (e *FormError) Error() string {
+	return fmt.Sprintf("record %d of the audit log is of form %d, which this version does not know: those before it are as they were written; verify the others with the newest version that has run on this database, and if that does not know the form either, the log was changed", e.Seq, e.Form)
+}
+
 // Verify reads the whole chain and returns its length, or a *ChainError that
-// names the first bad position. The checkpoints, whose signatures the caller has
+// names the first bad position, or a *FormError. The checkpoints, whose signatures the caller has
 // verified, must be of records that are in it.
 func Verify(ctx context.Context, db *sqldb.DB, checkpoints ...Checkpoint) (length int64, err error) {
 	err = db.ViewAll(ctx, func(tx *sqldb.Tx) error {

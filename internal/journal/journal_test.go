@@ -374,6 +374,50 @@ func TestARunningTailHearsOfAnotherProcess(t *testing.T) {
 	}
 }
 
+// digestOfForm is the digest of a content as a form writes it that may come.
+func digestOfForm(form byte) []byte { return append([]byte{form}, make([]byte, sha256.Size)...) }
+
+// A version that was rolled back to must not accuse the one that wrote.
+func TestARecordOfALaterFormIsNotCalledChanged(t *testing.T) {
+	for name, c := range map[string]struct {
+		digest []byte
+		form   int // 0: it was changed
+	}{
+		"the next form":   {digestOfForm(3), 3},
+		"the last form":   {digestOfForm(255), 255},
+		"this form":       {digestOfForm(2), 0},
+		"no form":         {digestOfForm(0), 0},
+		"another length":  {append(digestOfForm(3), 0), 0},
+		"no digest":       {[]byte{}, 0},
+		"another content": {make([]byte, sha256.Size), 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			sqldbtest.Run(t, func(t *testing.T, db *sqldb.DB) {
+				appendRecords(t, db, 5)
+				sqlExec(t, db, `UPDATE audit SET content_digest = $1 WHERE seq = 4`, c.digest)
+				_, err := journal.Verify(t.Context(), db)
+				if later, ok := errors.AsType[*journal.FormError](err); ok != (c.form != 0) || ok && *later != (journal.FormError{Seq: 4, Form: c.form}) {
+					t.Errorf("%v", err)
+				}
+				if broken, ok := journal.Broken(err); ok != (c.form == 0) || ok && broken != 4 {
+					t.Errorf("%v", err)
+				}
+			})
+			t.Run("twin", func(t *testing.T) {
+				db := sqldbtest.New(t)
+				appendRecords(t, db, 5)
+				sqlExec(t, db, `UPDATE audit SET content_digest = $1 WHERE seq = 4`, c.digest)
+				sqlExec(t, db, `UPDATE audit SET action = 'client.delete' WHERE seq = 3`)
+				if _, err := journal.Verify(t.Context(), db); err == nil {
+					t.Error("it is good")
+				} else if broken, _ := journal.Broken(err); broken != 3 {
+					t.Errorf("a record that was changed before it: %v", err)
+				}
+			})
+		})
+	}
+}
+
 func TestAVerifierKnowsWhatTheLastVerificationFound(t *testing.T) {
 	sqldbtest.Run(t, func(t *testing.T, db *sqldb.DB) {
 		appendRecords(t, db, 3)
@@ -395,6 +439,9 @@ func TestAVerifierKnowsWhatTheLastVerificationFound(t *testing.T) {
 		sqlExec(t, db, `UPDATE audit SET action = 'client.delete' WHERE seq = 2`)
 		now = now.Add(time.Hour)
 		pass(journal.ChainState{At: now, Length: 3, Broken: 2})
+		sqlExec(t, db, `UPDATE audit SET content_digest = $1 WHERE seq = 1`, digestOfForm(3))
+		now = now.Add(time.Hour)
+		pass(journal.ChainState{At: now, Length: 3, Later: 1})
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		if err := v.Pass(ctx); err == nil || v.State().At != now {

@@ -7,13 +7,24 @@ import (
 )
 
 // record is a row of the audit log. Those without a digest of their content are
-// older: their digest covers all fields at once, so that nothing
-// binds the others once the content is erased.
+// older, of form 1: their digest covers all fields at once, so that nothing
+// binds the others once the content is erased. Those of form 2 have one of 32
+// bytes. A later form writes its number in a byte before them.
 type record struct {
 	seq, at                                            int64
 	organisation, action, subject                      string
 	actor, requestID, address                          string
 	content, salt, contentDigest, storedDigest, stored []byte
+}
+
+const newestForm = 2
+
+// laterForm is the number of a form that this version does not know; 0: it does.
+func (r *record) laterForm() int {
+	if len(r.contentDigest) == 1+sha256.Size && r.contentDigest[0] > newestForm {
+		return int(r.contentDigest[0])
+	}
+	return 0
 }
 
 // digestOfContent covers what can be erased, and the salt, without which it
@@ -63,6 +74,9 @@ func sum(fields ...[]byte) []byte {
 
 // follows checks the record against its predecessor and returns its link.
 func (r *record) follows(last int64, previous []byte) ([]byte, error) {
+	if form := r.laterForm(); form != 0 && r.seq == last+1 {
+		return nil, &FormError{r.seq, form}
+	}
 	digest := r.digest()
 	erased := r.content == nil && r.salt == nil
 	if erased && r.contentDigest == nil {

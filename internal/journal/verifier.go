@@ -2,6 +2,7 @@ package journal
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"time"
@@ -30,6 +31,7 @@ type ChainState struct {
 	At     time.Time // zero: there was none yet
 	Length int64
 	Broken int64 // first bad position; 0: none
+	Later  int64 // first record of a form that this version does not know; 0: none
 }
 
 // Run verifies now and then once a day, until the context ends.
@@ -48,17 +50,23 @@ func (v *Verifier) Run(ctx context.Context) {
 	}
 }
 
-// Pass verifies once. A chain that is broken is no error of Pass.
+// Pass verifies once. A chain that is broken, or that only a later version can
+// verify, is no error of Pass.
 func (v *Verifier) Pass(ctx context.Context) error {
 	state := ChainState{At: v.Now()}
 	var err error
 	state.Length, err = v.verify(ctx)
-	broken := false
-	if state.Broken, broken = Broken(err); err != nil && !broken {
-		return err
-	}
-	if broken {
+	later, isLater := errors.AsType[*FormError](err)
+	broken, isBroken := errors.AsType[*ChainError](err)
+	switch {
+	case isBroken:
+		state.Broken = broken.Seq
 		v.Log.Error("somebody changed the audit log in the database: compare it with a backup", "error", err)
+	case isLater:
+		state.Later = later.Seq
+		v.Log.Warn("a later version has to verify the audit log", "error", err)
+	case err != nil:
+		return err
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
