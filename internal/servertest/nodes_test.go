@@ -30,6 +30,11 @@ func named(name string) func(*server.Config) {
 // operatorToken is an access token of a client of the operator.
 func operatorToken(t *testing.T, p *servertest.Platform, permissions ...string) string {
 	t.Helper()
+	return token(t, p.URL, operatorClient(t, p, permissions...))
+}
+
+func operatorClient(t *testing.T, p *servertest.Platform, permissions ...string) servertest.Client {
+	t.Helper()
 	r, by := p.Server.Registry(), actor.NewSystem("test")
 	key, err := r.CreateClient(t.Context(), by, registry.NewClient{Name: "operator"})
 	if err != nil {
@@ -45,7 +50,7 @@ func operatorToken(t *testing.T, p *servertest.Platform, permissions ...string) 
 	if err := p.Server.Refresh(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	return token(t, p.URL, servertest.Client{ID: key, Secret: public, Value: value.Reveal()})
+	return servertest.Client{ID: key, Secret: public, Value: value.Reveal()}
 }
 
 // nodes asks the management API where a revision is in force; 0: the newest.
