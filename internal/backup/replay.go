@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/doorward/doorward/internal/fault"
@@ -75,14 +76,18 @@ type Replayed struct {
 func (r *Replayed) Problems() []error { return r.problems }
 
 // Replay revokes again, in a held installation, what revocation journals have
-// and its backup had not. It may be repeated.
+// and its backup had not. It may be repeated: what an earlier replay has done is
+// left as it is.
 func Replay(ctx context.Context, db *sqldb.DB, r *registry.Registry, paths ...string) (done Replayed, err error) {
-	var b bound
+	var copied, here bound
 	var held, at int64
-	err = db.View(ctx, func(tx *sqldb.Tx) error {
-		return tx.QueryRow(ctx, `SELECT restored_timeline, restored_revision, restored_to, held_at FROM installation WHERE id = 1`).Scan(&b.timeline, &b.revision, &at, &held)
+	err = db.View(ctx, func(tx *sqldb.Tx) (err error) {
+		if here, err = present(ctx, tx); err != nil {
+			return err
+		}
+		return tx.QueryRow(ctx, `SELECT restored_timeline, restored_revision, restored_to, held_at FROM installation WHERE id = 1`).Scan(&copied.timeline, &copied.revision, &at, &held)
 	})
-	b.at = time.UnixMicro(at)
+	copied.at = time.UnixMicro(at)
 	if err == nil && held == 0 {
 		err = ErrNotHeld
 	}
@@ -90,24 +95,40 @@ func Replay(ctx context.Context, db *sqldb.DB, r *registry.Registry, paths ...st
 		return done, err
 	}
 	for _, path := range paths {
-		var again []sqldb.Revocation // read first: each is a change, and may be appended to the same file
-		cutOff, err := sqldb.ReadRevocations(path, func(line sqldb.Revocation) error {
-			if b.after(&line) && line.Kind != journal.KeyWithdrawn { // confirming withdraws every key
-				again = append(again, line)
-			}
-			return nil
-		})
+		lost, cutOff, err := lostSince(path, &copied, &here)
 		if err != nil {
 			return done, err
 		}
 		done.CutOff += cutOff
-		for _, line := range again {
+		for _, line := range lost {
 			if err := done.add(r.Revoke(ctx, line), &line); err != nil {
 				return done, fmt.Errorf("replay %s: %w", path, err)
 			}
 		}
 	}
 	return done, nil
+}
+
+// lostSince are the revocations of a journal that the database has not got: not
+// by its backup, and not by a replay, whose lines are appended to the same file.
+// The file is read whole before anything is revoked.
+func lostSince(path string, copied, here *bound) (lost []sqldb.Revocation, cutOff int, err error) {
+	known := map[string]bool{}
+	identity := func(line *sqldb.Revocation) string {
+		return line.Organisation + " " + line.Kind + " " + string(line.Content)
+	}
+	cutOff, err = sqldb.ReadRevocations(path, func(line sqldb.Revocation) error {
+		switch {
+		case line.Kind == journal.KeyWithdrawn: // confirming withdraws every key
+		case line.Timeline == here.timeline && line.Revision <= here.revision:
+			known[identity(&line)] = true
+		case copied.after(&line):
+			lost = append(lost, line)
+		}
+		return nil
+	})
+	lost = slices.DeleteFunc(lost, func(line sqldb.Revocation) bool { return known[identity(&line)] })
+	return lost, cutOff, err
 }
 
 // add counts what became of a line; what may pass later is an error.

@@ -228,6 +228,9 @@ func TestWhatWasRevokedAfterTheBackupIsRevokedAgain(t *testing.T) {
 			)
 			node := p.Node(servertest.On(copied))
 			s := beside(t, node.Config)
+			if again, err := backup.Replay(t.Context(), s.Database(), s.Registry(), journal); err != nil || again.Revoked != 0 || again.Gone != 1 {
+				t.Errorf("replayed again: %+v, %v; want nothing but what is not there", again, err)
+			}
 			ids, code := listed(t, s)
 			for _, what := range []string{"secret revoked", "secret disabled", "client disabled", "client deleted"} {
 				if slices.Contains(ids, "secret "+string(taken[what].Secret)) {
