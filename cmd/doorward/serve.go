@@ -30,7 +30,7 @@ flight then finish within grace_time. docs/doorward.example.yaml lists every set
 				return err
 			}
 			if check {
-				_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s is good: %d products, database %s\n", path, len(config.Products), engineOf(config.Database))
+				_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s is good; products: %d, database: %s\n", path, len(config.Products), engineOf(config.Database))
 				return err
 			}
 			if config.Ops.Pprof {
