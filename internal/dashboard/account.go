@@ -46,9 +46,7 @@ func (x *exchange) fillHome(a *view.Account) error {
 	if a.Recent, err = x.clientRows(clients.Items[:min(recentClients, len(clients.Items))], products); err != nil {
 		return err
 	}
-	if a.Clients, err = x.d.Registry.CountClients(x.Context(), x.by, of, maxCount); err != nil {
-		return err
-	}
+	a.More = len(clients.Items) > recentClients
 	of.ExpiresBy = x.d.Now().Add(soon)
 	a.Ending, err = x.d.Registry.CountClients(x.Context(), x.by, of, maxCount)
 	return err

@@ -92,10 +92,6 @@ func (x *exchange) importInto(d *registry.Definition, document string) error {
 	if err != nil {
 		return fault.Errorf(fault.Invalid, "the document was not imported: %w", err)
 	}
-	use, err := x.d.Registry.ProductUse(x.Context(), x.by, d.Key)
-	if err != nil {
-		return err
-	}
 	before := d.Permissions
 	d.Routes, d.Permissions = routes, nil
 	for _, p := range permissions {
@@ -113,7 +109,14 @@ func (x *exchange) importInto(d *registry.Definition, document string) error {
 		d.Permissions = append(d.Permissions, p)
 	}
 	for _, known := range before {
-		if permissionAt(d, known.Key) < 0 && use.Permissions[known.Key] > 0 {
+		if permissionAt(d, known.Key) >= 0 {
+			continue
+		}
+		holders, err := x.d.Registry.PermissionHolders(x.Context(), x.by, known.Key)
+		if err != nil {
+			return err
+		}
+		if holders.Clients > 0 {
 			known.Retired = true
 			d.Permissions = append(d.Permissions, known)
 		}

@@ -21,13 +21,13 @@ func (d *dashboard) productPermissions(x *exchange) error {
 }
 
 func (x *exchange) showProductPermissions(status int, p *registry.OfferedProduct, frame view.ProductFrame, form view.PermissionForm, errs []view.FieldError) error {
-	use, err := x.d.Registry.ProductUse(x.Context(), x.by, frame.Key)
-	if err != nil {
-		return err
-	}
 	page := view.ProductPermissions{Frame: frame, Form: form, Errors: errs}
 	for _, permission := range permissionsOf(&p.Definition) {
-		page.Rows = append(page.Rows, view.ProductPermission{Permission: permission, Path: frame.Path + "/permissions/" + permission.Key, Clients: use.Permissions[permission.Key]})
+		holders, err := x.d.Registry.PermissionHolders(x.Context(), x.by, permission.Key)
+		if err != nil {
+			return err
+		}
+		page.Rows = append(page.Rows, view.ProductPermission{Permission: permission, Path: frame.Path + "/permissions/" + permission.Key, Holders: view.Holders(holders)})
 	}
 	return x.show(status, view.ProductPermissionsPage(x.productPage(frame), page))
 }
@@ -87,11 +87,11 @@ func (d *dashboard) productPermission(x *exchange) error {
 }
 
 func (x *exchange) showProductPermission(status int, p *registry.OfferedProduct, frame view.ProductFrame, form view.PermissionForm, errs []view.FieldError) error {
-	use, err := x.d.Registry.ProductUse(x.Context(), x.by, frame.Key)
+	holders, err := x.d.Registry.PermissionHolders(x.Context(), x.by, form.Key)
 	if err != nil {
 		return err
 	}
-	page := view.EditPermission{Frame: frame, Path: frame.Path + "/permissions/" + form.Key, Form: form, Clients: use.Permissions[form.Key], Errors: errs}
+	page := view.EditPermission{Frame: frame, Path: frame.Path + "/permissions/" + form.Key, Form: form, Holders: view.Holders(holders), Errors: errs}
 	for _, permission := range permissionsOf(&p.Definition) {
 		if permission.Key == form.Key {
 			page.Routes = permission.Routes

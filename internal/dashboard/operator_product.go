@@ -67,13 +67,13 @@ func (d *dashboard) operatorProducts(x *exchange) error {
 		return err
 	}
 	for _, p := range list.Items {
-		use, err := d.Registry.ProductUse(x.Context(), x.by, p.Definition.Key)
+		holders, err := d.Registry.ProductHolders(x.Context(), x.by, p.Definition.Key)
 		if err != nil {
 			return err
 		}
 		page.Rows = append(page.Rows, view.OperatorProductRow{
 			Name: p.Definition.Name, Key: p.Definition.Key, Prefix: p.Definition.Prefix, Path: productsPath + "/" + p.Definition.Key,
-			Visibility: string(p.Definition.Visibility), Source: string(p.Source), Clients: use.Clients, Organisations: use.Organisations,
+			Visibility: string(p.Definition.Visibility), Source: string(p.Source), Holders: view.Holders(holders),
 		})
 	}
 	if query.Has("after") {
@@ -151,13 +151,13 @@ func (x *exchange) putProduct(live *registry.OfferedProduct, next registry.Defin
 
 // reviewProduct asks before a change of a product, and sends the same form again.
 func (x *exchange) reviewProduct(live *registry.OfferedProduct, next *registry.Definition, title, back string, effects []string) error {
-	use, err := x.d.Registry.ProductUse(x.Context(), x.by, live.Definition.Key)
+	holders, err := x.d.Registry.ProductHolders(x.Context(), x.by, live.Definition.Key)
 	if err != nil {
 		return err
 	}
 	page := view.ProductReview{
 		Name: live.Definition.Name, Path: x.URL.RequestURI(), Back: back, Changes: differenceOf(&live.Definition, next), Effects: effects,
-		Clients: use.Clients, Organisations: use.Organisations, Uploads: x.route.uploads,
+		Holders: view.Holders(holders), Uploads: x.route.uploads,
 	}
 	for _, name := range slices.Sorted(maps.Keys(x.PostForm)) {
 		page.Fields = append(page.Fields, hiddenList(name, x.PostForm[name])...)
@@ -256,8 +256,8 @@ func (d *dashboard) productSettings(x *exchange) error {
 }
 
 func (x *exchange) showProductSettings(status int, s view.ProductSettings) error {
-	use, err := x.d.Registry.ProductUse(x.Context(), x.by, s.Frame.Key)
-	s.Clients, s.Organisations = use.Clients, use.Organisations
+	holders, err := x.d.Registry.ProductHolders(x.Context(), x.by, s.Frame.Key)
+	s.Holders = view.Holders(holders)
 	if err != nil {
 		return err
 	}
@@ -292,13 +292,13 @@ func (d *dashboard) confirmProductDeletion(x *exchange) error {
 }
 
 func (x *exchange) showProductDeletion(status int, frame view.ProductFrame, errs []view.FieldError) error {
-	use, err := x.d.Registry.ProductUse(x.Context(), x.by, frame.Key)
+	holders, err := x.d.Registry.ProductHolders(x.Context(), x.by, frame.Key)
 	if err != nil {
 		return err
 	}
 	p := x.page("Delete "+frame.Name, "Products")
 	p.Width = "narrow"
-	return x.show(status, view.ProductDeletionPage(p, view.ProductDeletion{Frame: frame, Clients: use.Clients, Organisations: use.Organisations, Errors: errs}))
+	return x.show(status, view.ProductDeletionPage(p, view.ProductDeletion{Frame: frame, Holders: view.Holders(holders), Errors: errs}))
 }
 
 func (d *dashboard) deleteProduct(x *exchange) error {

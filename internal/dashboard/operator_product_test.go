@@ -172,7 +172,7 @@ func TestAPermissionInUseIsNotRemoved(t *testing.T) {
 	v.post(path, "key", "bill.write", "assignable", "customer").wants(t, http.StatusConflict, "a permission with that key already")
 	v.post(path, "key", "other.write", "assignable", "customer").wants(t, http.StatusUnprocessableEntity, "must begin with the product's key")
 	must(t, s.registry.Apply(t.Context(), s.system, registry.AddPermissions{Client: s.client, Permissions: []string{"bill.spare"}}))
-	v.get(path).wants(t, http.StatusOK, "bill.spare customers 1 client no route")
+	v.get(path).wants(t, http.StatusOK, "bill.spare customers 1 client of 1 organisation no route")
 	v.get(path+"/bill.spare").wants(t, http.StatusOK, "Held by 1 client", "It is in use, so it cannot be removed")
 	v.post(path+"/bill.spare/remove").wants(t, http.StatusConflict, "Clients hold the permission bill.spare")
 	v.post(path+"/bill.read/remove").wants(t, http.StatusUnprocessableEntity, "which the product does not declare")

@@ -20,7 +20,7 @@ type ProductPermissions struct {
 type ProductPermission struct {
 	Permission
 	Path    string
-	Clients int // that hold it
+	Holders Holders
 }
 
 // PermissionForm is a permission as a form has it.
@@ -329,16 +329,16 @@ func productPermission(f ProductFrame, r ProductPermission) templ.Component {
 				}()
 			}
 			ctx = templ.InitializeContext(ctx)
-			if r.Clients == 0 {
+			if r.Holders.Clients == 0 {
 				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 20, "<span class=\"muted\">no client</span>")
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
 			} else {
 				var templ_7745c5c3_Var14 string
-				templ_7745c5c3_Var14, templ_7745c5c3_Err = templ.JoinStringErrs(many(r.Clients, "client"))
+				templ_7745c5c3_Var14, templ_7745c5c3_Err = templ.JoinStringErrs(r.Holders.said())
 				if templ_7745c5c3_Err != nil {
-					return templ.Error{Err: templ_7745c5c3_Err, FileName: `internal/dashboard/view/operator_permission.templ`, Line: 81, Col: 31}
+					return templ.Error{Err: templ_7745c5c3_Err, FileName: `internal/dashboard/view/operator_permission.templ`, Line: 81, Col: 22}
 				}
 				_, templ_7745c5c3_Err = templ_7745c5c3_Buffer.WriteString(templ.EscapeString(templ_7745c5c3_Var14))
 				if templ_7745c5c3_Err != nil {
@@ -431,7 +431,7 @@ type EditPermission struct {
 	Path    string
 	Form    PermissionForm
 	Routes  []string
-	Clients int
+	Holders Holders
 	Errors  []FieldError
 }
 
@@ -485,7 +485,7 @@ func EditPermissionPage(p Page, e EditPermission) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			if e.Clients == 0 {
+			if e.Holders.Clients == 0 {
 				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 26, "No client holds it.")
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
@@ -496,9 +496,9 @@ func EditPermissionPage(p Page, e EditPermission) templ.Component {
 					return templ_7745c5c3_Err
 				}
 				var templ_7745c5c3_Var19 string
-				templ_7745c5c3_Var19, templ_7745c5c3_Err = templ.JoinStringErrs(many(e.Clients, "client"))
+				templ_7745c5c3_Var19, templ_7745c5c3_Err = templ.JoinStringErrs(e.Holders.said())
 				if templ_7745c5c3_Err != nil {
-					return templ.Error{Err: templ_7745c5c3_Err, FileName: `internal/dashboard/view/operator_permission.templ`, Line: 119, Col: 39}
+					return templ.Error{Err: templ_7745c5c3_Err, FileName: `internal/dashboard/view/operator_permission.templ`, Line: 119, Col: 30}
 				}
 				_, templ_7745c5c3_Err = templ_7745c5c3_Buffer.WriteString(templ.EscapeString(templ_7745c5c3_Var19))
 				if templ_7745c5c3_Err != nil {
@@ -569,15 +569,15 @@ func EditPermissionPage(p Page, e EditPermission) templ.Component {
 					return templ_7745c5c3_Err
 				}
 				switch {
-				case e.Clients > 0:
+				case e.Holders.Clients > 0:
 					templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 36, "<p>It is in use, so it cannot be removed: ")
 					if templ_7745c5c3_Err != nil {
 						return templ_7745c5c3_Err
 					}
 					var templ_7745c5c3_Var21 string
-					templ_7745c5c3_Var21, templ_7745c5c3_Err = templ.JoinStringErrs(many(e.Clients, "client"))
+					templ_7745c5c3_Var21, templ_7745c5c3_Err = templ.JoinStringErrs(e.Holders.said())
 					if templ_7745c5c3_Err != nil {
-						return templ.Error{Err: templ_7745c5c3_Err, FileName: `internal/dashboard/view/operator_permission.templ`, Line: 139, Col: 75}
+						return templ.Error{Err: templ_7745c5c3_Err, FileName: `internal/dashboard/view/operator_permission.templ`, Line: 139, Col: 66}
 					}
 					_, templ_7745c5c3_Err = templ_7745c5c3_Buffer.WriteString(templ.EscapeString(templ_7745c5c3_Var21))
 					if templ_7745c5c3_Err != nil {
