@@ -101,6 +101,7 @@ func (s *Server) Serve(ctx context.Context, l Listeners) error {
 		}
 	})
 	s.ready.Store(true)
+	s.tellSystemd(isReady)
 	running.Go(func() {
 		if err := settle(); err != nil {
 			s.log.Debug("some memory of the start was not given back", "error", err)
@@ -115,6 +116,7 @@ func (s *Server) Serve(ctx context.Context, l Listeners) error {
 	case failed = <-outdated:
 	}
 	s.ready.Store(false)
+	s.tellSystemd(isStopping)
 	failed = errors.Join(failed, s.shutdown(ctx, l, servers))
 	for range left {
 		failed = errors.Join(failed, <-ended)
