@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -32,7 +33,11 @@ Back a PostgreSQL database up with pg_dump or base backups.`,
 		Example: "  doorward backup --config doorward.yaml --to /var/backups/doorward/",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return i.beside(cmd, func(ctx context.Context, s *server.Server) error {
-				if info, err := os.Stat(to); err == nil && info.IsDir() {
+				info, err := os.Stat(to)
+				if errors.Is(err, fs.ErrNotExist) && strings.HasSuffix(to, string(filepath.Separator)) {
+					return fmt.Errorf("there is no folder %s: make it first", to)
+				}
+				if err == nil && info.IsDir() {
 					to = filepath.Join(to, "doorward-"+time.Now().UTC().Format("20060102T150405Z")+".db")
 				}
 				summary, err := backup.Make(ctx, s.Database(), to)

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -77,6 +78,7 @@ func Examine(ctx context.Context, config Config) []Finding {
 		e.keys(ctx)
 		e.clock(ctx)
 	}
+	e.revocationJournal()
 	e.certificate()
 	e.listeners(ctx)
 	e.public(ctx)
@@ -104,6 +106,10 @@ func (e *examiner) database(ctx context.Context) {
 	const check = "database"
 	if path, ok := strings.CutPrefix(e.config.Database, "sqlite:"); ok {
 		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+			if _, err := os.Stat(filepath.Dir(path)); err != nil {
+				e.bad(check, err.Error(), "make the folder, for the user that the server runs as; the first start makes the file")
+				return
+			}
 			e.warn(check, path+" is not there yet", "the first start makes it")
 			return
 		}
@@ -122,6 +128,26 @@ func (e *examiner) database(ctx context.Context) {
 	e.db = db
 	e.good(check, fmt.Sprintf("%s, schema up to date, answers in %s", db.Engine(), time.Since(began).Round(10*time.Microsecond)))
 	e.migrations(ctx)
+}
+
+// revocationJournal looks whether it can be appended to, and makes none.
+func (e *examiner) revocationJournal() {
+	const check = "revocation_journal"
+	path := e.config.RevocationJournal
+	if path == "" {
+		return
+	}
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0) //nolint:gosec // the operator names the journal
+	if err == nil {
+		err = file.Close()
+	} else if errors.Is(err, fs.ErrNotExist) {
+		_, err = os.Stat(filepath.Dir(path))
+	}
+	if err != nil {
+		e.bad(check, err.Error(), "let the server write there: until then whoever revokes something gets 503, though it is revoked")
+		return
+	}
+	e.good(check, path+" can be appended to")
 }
 
 func remedyOfDatabase(database string) string {

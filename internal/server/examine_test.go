@@ -87,6 +87,24 @@ func looseCopy(t *testing.T, path string) string {
 	return loose
 }
 
+func TestAStartTriesTheRevocationJournal(t *testing.T) {
+	folder := t.TempDir()
+	for _, c := range []struct {
+		path  string
+		tells bool
+	}{{filepath.Join(folder, "none", "revocations"), true}, {filepath.Join(folder, "revocations"), false}} {
+		p := servertest.Start(t, func(config *server.Config) { config.RevocationJournal = c.path })
+		if got := strings.Contains(p.Logs(), "cannot be written to the revocation journal"); got != c.tells {
+			t.Errorf("%s: the log says so: %t, want %t", c.path, got, c.tells)
+		}
+		for _, f := range server.Examine(t.Context(), asItRuns(t, p)) {
+			if f.Check == "revocation_journal" && (f.Health == server.Bad) != c.tells {
+				t.Errorf("%s: %+v", c.path, f)
+			}
+		}
+	}
+}
+
 func TestTheRemedyOfALooseFileIsNotAnotherFile(t *testing.T) {
 	good := asItRuns(t, servertest.Start(t))
 	right := good.KeyEncryptionKey.File
@@ -130,6 +148,9 @@ func TestWhatIsWrongIsFoundWithWhatToDo(t *testing.T) {
 		"another key":      {func(c *server.Config) { c.KeyEncryptionKey = configuration(t, "").KeyEncryptionKey }, "bad keys", "not the key-encryption key"},
 		"loose key":        {func(c *server.Config) { c.KeyEncryptionKey.File = looseCopy(t, c.KeyEncryptionKey.File) }, "bad keys", "run chmod 0600"},
 		"loose database":   {func(c *server.Config) { c.Database = "sqlite:" + loose }, "bad database", "run chmod 600"},
+		"no folder":        {func(c *server.Config) { c.Database = "sqlite:" + filepath.Join(folder, "none", "none.db") }, "bad database", "no such file"},
+		"no journal":       {func(c *server.Config) { c.RevocationJournal = filepath.Join(folder, "none", "revocations") }, "bad revocation_journal", "no such file"},
+		"a folder for one": {func(c *server.Config) { c.RevocationJournal = folder }, "bad revocation_journal", "is a directory"},
 		"no key":           {func(c *server.Config) { c.KeyEncryptionKey.File = "" }, "bad keys", "no key-encryption key"},
 		"never started":    {func(c *server.Config) { c.Database = sqldbtest.Migrated(t, "sqlite") }, "warning keys", "no signing keys yet"},
 		"nobody listens":   {func(c *server.Config) { c.DashboardListen = "127.0.0.1:0" }, "warning dashboard_listen", "is free"},

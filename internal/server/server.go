@@ -167,6 +167,11 @@ func (s *Server) openDatabase(ctx context.Context) (err error) {
 // takeIn looks whether the database was restored, and revokes again what the
 // revocation journal has.
 func (s *Server) takeIn(ctx context.Context) error {
+	if path := s.config.RevocationJournal; path != "" {
+		if err := sqldb.TryRevocationJournal(path); err != nil { // calls and tokens go on without it
+			s.log.Error("revocations cannot be written to the revocation journal: whoever revokes something gets 503 until they can", "error", err)
+		}
+	}
 	held, err := backup.TakeIn(ctx, backup.Config{DB: s.db, Now: s.now, Rand: rand.Reader, RevocationJournal: s.config.RevocationJournal})
 	if err != nil || !held {
 		return err

@@ -110,6 +110,10 @@ func appendSynced(path string, lines []byte) (err error) {
 	return nil
 }
 
+// TryRevocationJournal says whether revocations can be written to the file, which
+// it makes if there is none.
+func TryRevocationJournal(path string) error { return appendSynced(path, nil) }
+
 // maxRevocation bounds a line of the journal.
 const maxRevocation = 1 << 20
 
