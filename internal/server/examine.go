@@ -325,6 +325,10 @@ func (e *examiner) public(ctx context.Context) {
 	const check = "public_url"
 	issuer := e.config.PublicURL + e.config.IssuerPath
 	status, text, header, err := get(ctx, issuer+"/.well-known/openid-configuration")
+	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		e.warn(check, err.Error(), "clients that do not trust it either cannot call: put the whole chain into tls.certificate_file; if the authority is your own, let this machine and theirs trust it")
+		return
+	}
 	if err != nil {
 		e.warn(check, err.Error(), "it cannot be reached from this machine, as clients reach it: start the server, and see to DNS, firewall and proxy")
 		return

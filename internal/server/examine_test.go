@@ -1,6 +1,9 @@
 package server_test
 
 import (
+	"io"
+	"log"
+	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"os"
@@ -85,6 +88,22 @@ func looseCopy(t *testing.T, path string) string {
 		t.Fatal(err)
 	}
 	return loose
+}
+
+func TestACertificateThatNobodyTrustsIsNotAServerThatIsAway(t *testing.T) {
+	good := asItRuns(t, servertest.Start(t))
+	secured := httptest.NewTLSServer(http.NotFoundHandler())
+	secured.Config.ErrorLog = log.New(io.Discard, "", 0) // it hears of the refusal
+	defer secured.Close()
+	for address, remedy := range map[string]string{secured.URL: "whole chain", "https://127.0.0.1:1": "start the server"} {
+		config := good
+		config.PublicURL = address
+		for _, f := range server.Examine(t.Context(), config) {
+			if f.Check == "public_url" && (f.Health != server.Warning || !strings.Contains(f.Remedy, remedy)) {
+				t.Errorf("%s: %+v", address, f)
+			}
+		}
+	}
 }
 
 func TestAStartTriesTheRevocationJournal(t *testing.T) {
