@@ -69,10 +69,25 @@ func (c *call) ask() (response *http.Response, err error) {
 	if u := c.upstreamOf(); u.direct != nil && c.body == nil {
 		response, err = u.direct.ask(c)
 	} else {
-		response, err = u.transport.RoundTrip(c.request(u))
+		response, err = c.roundTrip(u)
 	}
 	c.upstream = max(1, c.gateway.Now().Sub(asked))
 	return response, err
+}
+
+// roundTrip has the transport ask, on another connection each time that one was
+// found on which more than an answer had come.
+func (c *call) roundTrip(u *upstream) (*http.Response, error) {
+	for {
+		response, err := u.transport.RoundTrip(c.request(u))
+		if c.body == nil || !c.body.withheld.Load() {
+			return response, err
+		}
+		if err == nil {
+			_ = response.Body.Close()
+		}
+		c.body = &requestBody{ReadCloser: c.incoming.Body} // the transport may still hold the other
+	}
 }
 
 var errNoAnswer = errors.New("the upstream's status is no final one")

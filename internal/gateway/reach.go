@@ -63,6 +63,15 @@ func (r *reach) dial(ctx context.Context, network, address string) (net.Conn, er
 	return conn, err
 }
 
+// dialSettled is dial for [http.Transport].
+func (r *reach) dialSettled(ctx context.Context, network, address string) (net.Conn, error) {
+	conn, err := r.dial(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	return newSettled(conn), nil
+}
+
 func (r *reach) mayTry(address string) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -1,8 +1,10 @@
 package gateway
 
 import (
+	"errors"
 	"io"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"strings"
 	"sync"
@@ -16,7 +18,7 @@ type forwardedAs struct{ host, proto []string }
 // request is the call as [http.Transport] takes it. It may be held there for
 // longer than the call lasts.
 func (c *call) request(u *upstream) *http.Request {
-	r := new(*c.incoming)
+	r := c.incoming.WithContext(httptrace.WithClientTrace(c.incoming.Context(), &httptrace.ClientTrace{GotConn: c.body.got}))
 	// Opaque and not Path: net/url would write some escapes differently.
 	r.URL = &url.URL{Scheme: u.scheme, Host: u.host, Opaque: u.base + c.decision.Path, RawQuery: c.decision.RawQuery, ForceQuery: c.emptyQuery()}
 	r.Host, r.RequestURI, r.Trailer, r.Close = "", "", nil, false
@@ -124,11 +126,18 @@ type requestBody struct {
 	failed atomic.Pointer[error]
 	ended  atomic.Bool // no more comes, for whatever reason
 
+	withheld atomic.Bool // it is not sent: the connection is not fit for it
+
 	reading sync.Mutex // held while a read is under way
 	closed  bool
 }
 
+var errWithheld = errors.New("more than an answer has come on the upstream's connection")
+
 func (b *requestBody) Read(p []byte) (int, error) {
+	if b.withheld.Load() {
+		return 0, errWithheld
+	}
 	b.reading.Lock()
 	defer b.reading.Unlock()
 	if b.closed {
@@ -142,6 +151,13 @@ func (b *requestBody) Read(p []byte) (int, error) {
 		b.ended.Store(true)
 	}
 	return n, err
+}
+
+func (b *requestBody) Close() error {
+	if b.withheld.Load() {
+		return nil // another attempt sends it
+	}
+	return b.ReadCloser.Close()
 }
 
 // stop waits for a read that is under way, and allows no other.

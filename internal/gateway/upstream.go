@@ -140,7 +140,7 @@ func (g *Gateway) newTransports(product string) *transports {
 		now:    g.Now, log: g.Log, product: product, failing: map[string]*failing{},
 	}
 	return &transports{reach: r, general: &http.Transport{
-		DialContext:            r.dial, // and no proxy from the environment
+		DialContext:            r.dialSettled, // and no proxy from the environment
 		TLSHandshakeTimeout:    g.DialTimeout,
 		ResponseHeaderTimeout:  g.HeaderTimeout,
 		ExpectContinueTimeout:  continueWait,

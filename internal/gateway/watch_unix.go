@@ -21,12 +21,11 @@ func watchOf(conn net.Conn) func() bool {
 	}
 	var one [1]byte
 	var got error
-	look := func(fd uintptr) bool {
+	look := func(fd uintptr) {
 		_, _, got = syscall.Recvfrom(int(fd), one[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
-		return true
 	}
 	return func() bool {
-		err := raw.Read(look)
+		err := raw.Control(look) // and not Read, which would wait for one under way
 		return err == nil && (got == syscall.EAGAIN || got == syscall.EWOULDBLOCK)
 	}
 }
