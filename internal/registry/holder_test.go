@@ -52,6 +52,13 @@ func TestHoldersAreCountedUpToABound(t *testing.T) {
 		if p, q := holders("p1", "p1.read"); q.Clients != 1000 || !q.More || !p.More {
 			t.Errorf("as many as are looked at are counted as %+v, and of the product %+v", q, p)
 		}
+		f.must(t, f.operator.In(f.orgA), registry.CreateClient{ID: "sandbox-other-apple-100", Account: f.sandboxA, Name: "other"},
+			registry.AddPermissions{Client: "sandbox-other-apple-100", Permissions: []string{"p2.read"}})
+		for name, filter := range map[string]registry.ClientFilter{"product": {Account: f.sandboxA, Product: "p1"}, "permission": {Account: f.sandboxA, Permission: "p1.read"}} {
+			if count, err := f.CountClients(t.Context(), f.adminA, filter, 5000); err != nil || count != len(edits)/2 {
+				t.Errorf("a list by %s that many hold has %d clients, %v; want %d", name, count, err, len(edits)/2)
+			}
+		}
 		for name, by := range map[string]actor.Actor{"nobody": {}, "an admin of an organisation": f.adminA, "the operator inside an organisation": f.operator.In(f.orgA)} {
 			for _, product := range []string{"p1", "p_"} {
 				if _, err := f.ProductHolders(t.Context(), by, product); fault.KindOf(err) != fault.Forbidden {
