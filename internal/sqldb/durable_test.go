@@ -1,6 +1,7 @@
 package sqldb_test
 
 import (
+	"database/sql"
 	"errors"
 	"fmt"
 	"strings"
@@ -38,27 +39,33 @@ func TestSTO03_acknowledgingSessionsWaitForTheDisk(t *testing.T) {
 	})
 }
 
+// limitPages lets a SQLite database not grow beyond so many pages, as a full disk does.
+func limitPages(t *testing.T, db *sqldb.DB, pages int) {
+	t.Helper()
+	err := db.Write(t.Context(), func(tx *sqldb.Tx) error {
+		var now int
+		return tx.QueryRow(t.Context(), fmt.Sprintf(`PRAGMA max_page_count = %d`, pages)).Scan(&now)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 // The operator, who can make room, is told of a full disk; customers are told to
 // try again.
 func TestAFullDiskIsCalledThat(t *testing.T) {
 	db := sqldbtest.New(t)
 	write := func() error {
 		return db.Write(t.Context(), func(tx *sqldb.Tx) error {
-			_, err := tx.Exec(t.Context(), `CREATE TABLE ballast AS SELECT zeroblob(1048576)`)
+			var seq int64
+			err := tx.QueryRow(t.Context(), `INSERT INTO change (seq, kind, key, nonce, at) VALUES (1000, 'none', hex(zeroblob(1048576)), '', 0) RETURNING seq`).Scan(&seq)
+			if err != nil { // SQLite may have rolled back by itself, which a migration then finds
+				err = errors.Join(err, sql.ErrTxDone)
+			}
 			return err
 		})
 	}
-	limitPages := func(pages int) {
-		t.Helper()
-		err := db.Write(t.Context(), func(tx *sqldb.Tx) error {
-			var now int
-			return tx.QueryRow(t.Context(), fmt.Sprintf(`PRAGMA max_page_count = %d`, pages)).Scan(&now)
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	limitPages(1) // never fewer than there are
+	limitPages(t, db, 1) // never fewer than there are
 	err := write()
 	var refusal *fault.Error
 	if !errors.As(err, &refusal) || refusal.Kind != fault.Unavailable {
@@ -68,7 +75,7 @@ func TestAFullDiskIsCalledThat(t *testing.T) {
 		t.Errorf("%v; a customer reads %q", err, refusal.Message)
 	}
 	t.Run("twin", func(t *testing.T) {
-		limitPages(1 << 30)
+		limitPages(t, db, 1<<30)
 		if err := write(); err != nil {
 			t.Error(err)
 		}

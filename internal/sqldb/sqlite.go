@@ -94,18 +94,17 @@ func classifySQLite(err error) error {
 	if err == nil || fault.KindOf(err) == fault.Unavailable {
 		return err
 	}
-	if outOfTime(err) {
-		return errUnavailable(err)
-	}
 	var e *sqlite.Error
-	if !errors.As(err, &e) {
-		return err
+	if errors.As(err, &e) { // first: a transaction that ended by it may look like one that is out of time
+		switch e.Code() & 0xff {
+		case sqlite3.SQLITE_FULL:
+			return errFull(err)
+		case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_IOERR,
+			sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_INTERRUPT, sqlite3.SQLITE_NOMEM:
+			return errUnavailable(err)
+		}
 	}
-	switch e.Code() & 0xff {
-	case sqlite3.SQLITE_FULL:
-		return errFull(err)
-	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_IOERR,
-		sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_INTERRUPT, sqlite3.SQLITE_NOMEM:
+	if outOfTime(err) {
 		return errUnavailable(err)
 	}
 	return err
