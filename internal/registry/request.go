@@ -232,24 +232,36 @@ func (e ApproveRequest) apply(ctx context.Context, c *change) error {
 
 // isAnother refuses the one who asked, by their own hand or by that of a client.
 func (c *change) isAnother(ctx context.Context, r *Request) error {
-	hand := c.by.String()
-	if c.by.Kind() == actor.Client && hand != r.RequestedBy {
-		organisation := c.by.Organisation()
-		if c.by.Operator() {
-			organisation = ""
-		}
-		err := c.tx.QueryRow(ctx, `SELECT created_by FROM client_secret WHERE id = $1 AND organisation_id = $2`, c.by.Credential(), organisation).Scan(&hand)
-		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+	same := c.by.Kind() == actor.System || c.by.String() == r.RequestedBy
+	if c.by.Kind() == actor.Client && !same {
+		var err error
+		if same, err = c.isHandOf(ctx, r.RequestedBy); err != nil {
 			return err
 		}
-		if err != nil {
-			hand = r.RequestedBy // nobody knows whose it is
-		}
 	}
-	if c.by.Kind() == actor.System || hand == r.RequestedBy {
-		return fault.Errorf(fault.Forbidden, "another than the one who asked has to approve, and with no API client whose secret they made")
+	if same {
+		return fault.Errorf(fault.Forbidden, "another than the one who asked has to approve, and with no API client whose secret they made, themselves or through other clients")
 	}
 	return nil
+}
+
+// isHandOf says whether somebody made the secret of the acting client, or the one
+// with which it was made, and so on; also when nobody knows whose it is.
+func (c *change) isHandOf(ctx context.Context, name string) (bool, error) {
+	organisation := c.by.Organisation()
+	if c.by.Operator() {
+		organisation = ""
+	}
+	made, maker := c.by.Credential(), ""
+	for known := false; ; known = true {
+		err := c.tx.QueryRow(ctx, `SELECT created_by, created_with FROM client_secret WHERE id = $1 AND organisation_id = $2`, made, organisation).Scan(&maker, &made)
+		switch {
+		case errors.Is(err, sql.ErrNoRows):
+			return !known, nil
+		case err != nil || maker == name:
+			return err == nil, err
+		}
+	}
 }
 
 // askerIsThere refuses what is asked by who has left meanwhile.

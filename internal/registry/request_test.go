@@ -63,10 +63,17 @@ func TestPRIV02_nobodyApprovesTheirOwnRequest(t *testing.T) {
 		helper := func(with id.Secret, may ...string) actor.Actor {
 			return actor.NewClient("org-alpha-apple-101", f.orgA, "", with, may)
 		}
+		withSecrets := append([]string{"management.permission.write", "management.secret.write"}, may...)
+		f.must(t, f.adminA, registry.AddPermissions{Client: "org-alpha-apple-101", Permissions: withSecrets[:2]})
+		f.must(t, helper("h1h1h1h1h1h1", withSecrets...), f.newSecret("org-alpha-apple-101", "h3h3h3h3h3h3"))
+		f.must(t, helper("h3h3h3h3h3h3", withSecrets...), f.newSecret("org-alpha-apple-101", "h4h4h4h4h4h4"))
+		f.must(t, asker, registry.SetSecretState{Client: "org-alpha-apple-101", Secret: "h1h1h1h1h1h1", State: registry.SecretRevoked})
 		approve := registry.ApproveRequest{Request: key}
 		f.refuses(t,
 			refusal{name: "PRIV-02 the one who asked", by: asker, edit: approve, want: fault.Forbidden, twin: registry.RenameOrganisation{Name: "A"}},
 			refusal{name: "PRIV-02 a client with a secret that they made", by: helper("h1h1h1h1h1h1", may...), edit: approve, want: fault.Forbidden, twin: registry.RenameOrganisation{Name: "A"}, twinBy: asker},
+			refusal{name: "PRIV-02 a client with a secret that was made with theirs", by: helper("h3h3h3h3h3h3", may...), edit: approve, want: fault.Forbidden, twin: registry.RenameOrganisation{Name: "A"}, twinBy: asker},
+			refusal{name: "PRIV-02 a client with a secret further on", by: helper("h4h4h4h4h4h4", may...), edit: approve, want: fault.Forbidden, twin: registry.RenameOrganisation{Name: "A"}, twinBy: asker},
 			refusal{name: "PRIV-02 a client with a secret that nobody knows", by: helper("", may...), edit: approve, want: fault.Forbidden, twin: registry.RenameOrganisation{Name: "A"}, twinBy: asker},
 			refusal{name: "PRIV-01 a client without the right to make the change", by: helper("h2h2h2h2h2h2", may[1:]...), edit: approve, want: fault.Forbidden, twin: registry.RenameOrganisation{Name: "A"}, twinBy: asker},
 			refusal{name: "PRIV-01 a client that takes no part in requests", by: helper("h2h2h2h2h2h2", may[:2]...), edit: approve, want: fault.Forbidden, twin: approve, twinBy: helper("h2h2h2h2h2h2", may...)},
