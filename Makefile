@@ -100,7 +100,7 @@ floors:
 	go test -run 'TestFloors|TestProductRules' .
 
 mutants: ## break each guard in turn: its test must turn red
-	go run ./scripts/mutants
+	scripts/engines go run ./scripts/mutants
 
 check-mutants:
 	go run ./scripts/mutants $(CHECK_MUTANTS)

@@ -117,12 +117,16 @@ const (
 	notCompiled result = "not compiled"
 )
 
-// test runs tests on SQLite only and without the race detector: a guard's test
-// needs neither. -trimpath lets go reuse packages that it built elsewhere.
+// test runs tests without the race detector, which a guard's test does not need,
+// and on SQLite alone unless scripts/engines has started the others. -trimpath
+// lets go reuse packages that it built elsewhere.
 func (t tree) test(ctx context.Context, pkg, run string) (result, []byte) {
 	test := exec.CommandContext(ctx, "go", "test", "-trimpath", "-vet=off", "-count=1", "-timeout=2m", "-run="+run, pkg)
 	test.Dir = string(t)
-	test.Env = append(os.Environ(), "ENGINES=sqlite", "PWD="+string(t))
+	test.Env = append(os.Environ(), "PWD="+string(t))
+	if os.Getenv("DOORWARD_TEST_POSTGRES") == "" {
+		test.Env = append(test.Env, "ENGINES=sqlite")
+	}
 	output, err := test.CombinedOutput()
 	switch {
 	case bytes.Contains(output, []byte("[build failed]")), bytes.Contains(output, []byte("[setup failed]")):
