@@ -195,6 +195,9 @@ func (d *dashboard) liveEvents(x *exchange) error {
 	beating.Go(func() { d.beat(ctx, cancel, out) })
 	defer cancel()
 	err := d.Usage.Follow(ctx, x.by, x.client.ID, after, func(attempts []usage.Attempt) error {
+		if err := x.mayGoOn(); err != nil {
+			return err
+		}
 		return out.write(fmt.Sprintf("id: %d\ndata: %d\n\n", attempts[len(attempts)-1].Number, len(attempts)))
 	})
 	if errors.Is(context.Cause(ctx), errStreamEnds) {
@@ -204,6 +207,13 @@ func (d *dashboard) liveEvents(x *exchange) error {
 		d.Log.Warn("a live page lost its stream", "request_id", x.requestID, "error", err)
 	}
 	return nil
+}
+
+// mayGoOn asks whether the request would be let in now as it was when it began:
+// a stream outlives neither its session nor the right to see what it tells.
+func (x *exchange) mayGoOn() error {
+	now := &exchange{d: x.d, w: x.w, Request: x.Request, route: x.route}
+	return now.enter()
 }
 
 // beat keeps the connection in use, and ends the stream when the server stops.

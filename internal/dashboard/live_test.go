@@ -148,3 +148,35 @@ func TestAStreamTellsOfAttempts(t *testing.T) {
 		t.Errorf("the stream ends with %q, %v", rest, err)
 	}
 }
+
+// A stream must not outlive the session by which it was opened.
+func TestAStreamEndsWithItsSession(t *testing.T) {
+	s := newSite(t)
+	v := s.as(t, emailOf(actor.Developer))
+	server := httptest.NewServer(s)
+	defer server.Close()
+	r, err := http.NewRequestWithContext(t.Context(), "GET", server.URL+s.at("/a/{account}/clients/{client}/live/events"), nil)
+	must(t, err)
+	for _, c := range v.cookies {
+		r.AddCookie(c)
+	}
+	response, err := http.DefaultClient.Do(r)
+	must(t, err)
+	defer response.Body.Close()
+	lines := bufio.NewReader(response.Body)
+	if line, err := lines.ReadString('\n'); err != nil || line != ": listening\n" {
+		t.Fatalf("the stream begins with %q, %v", line, err)
+	}
+	v.post("/signout")
+	must(t, s.usage.Watch(t.Context(), s.system, s.client))
+	s.attempt(t, usage.Attempt{Kind: usage.TokenRequest, Status: 200, Allowed: true})
+	for {
+		line, err := lines.ReadString('\n')
+		if strings.HasPrefix(line, "data:") {
+			t.Fatalf("the stream goes on with %q", line)
+		}
+		if err != nil {
+			return
+		}
+	}
+}
