@@ -86,6 +86,13 @@ func startAuthority(t *testing.T, apiPort int) authority {
 	dns := freePort(t, "udp")
 	start(t, filepath.Join(folder, "pebble-challtestsrv"), "-dnsserver", dns, "-defaultIPv6", "", "-management", freePort(t, "tcp"),
 		"-http01", "", "-https01", "", "-tlsalpn01", "", "-doh", "")
+	names := net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "udp", dns)
+	}}
+	until(t, "the name server answers", func() bool { // the authority asks it once
+		_, err := names.LookupHost(t.Context(), "ready.example.com")
+		return err == nil
+	})
 	certificate, key := ownCertificate(t, folder)
 	listen, management := freePort(t, "tcp"), freePort(t, "tcp")
 	config, err := json.Marshal(map[string]any{"pebble": map[string]any{
@@ -164,7 +171,7 @@ func TestCertificatesComeFromAnACMEAuthority(t *testing.T) {
 	a := startAuthority(t, port)
 	roots := a.issuedRoots(t)
 	folder := filepath.Join(t.TempDir(), "certificates")
-	servertest.Start(t, func(c *server.Config) {
+	running := servertest.Start(t, func(c *server.Config) {
 		c.APIListen, c.PublicURL = address, "https://"+domain
 		c.TLS.ACME = server.ACME{Domains: []string{domain}, Folder: folder, Directory: a.directory, RootsFile: a.roots}
 	})
@@ -181,7 +188,7 @@ func TestCertificatesComeFromAnACMEAuthority(t *testing.T) {
 	}
 	conn, err := connect(domain)
 	if err != nil {
-		t.Fatalf("no certificate: %v", err)
+		t.Fatalf("no certificate: %v; the server says:\n%s", err, running.Logs())
 	}
 	defer conn.Close()
 	state := conn.ConnectionState()
