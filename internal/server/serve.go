@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -155,7 +156,15 @@ func (s *Server) httpServer(listener net.Listener, handler http.Handler, secured
 	return &http.Server{
 		Addr: listener.Addr().String(), Handler: s.traffic.watch(handler), TLSConfig: secured.Clone(), ErrorLog: s.errorLog(),
 		ReadHeaderTimeout: readHeaderTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
-		HTTP2: &http.HTTP2Config{MaxConcurrentStreams: 250},
+		HTTP2: &http.HTTP2Config{MaxConcurrentStreams: 250}, ConnState: takeTurns,
+	}
+}
+
+// takeTurns lets the other connections go on once one has got its answer. A caller
+// who asks again at once would else be served before those who wait.
+func takeTurns(_ net.Conn, state http.ConnState) {
+	if state == http.StateIdle {
+		runtime.Gosched()
 	}
 }
 
