@@ -13,8 +13,12 @@ import (
 	"github.com/doorward/doorward/internal/registry"
 )
 
-// maxCount is up to where things are counted.
-const maxCount = 10_000
+// Up to where clients are counted: what a page is about, and what a list shows
+// a part of. A count costs by how many there are.
+const (
+	maxCount  = 10_000
+	maxListed = 1000
+)
 
 // clients lists the API clients of an account. Its filters stand in the URL.
 func (d *dashboard) clients(x *exchange) error {
@@ -34,10 +38,13 @@ func (d *dashboard) clients(x *exchange) error {
 		return err
 	}
 	page := view.Clients{Path: x.URL.Path, Text: filter.Text, Product: filter.Product, State: string(filter.State), Ending: ending}
-	if page.Count, err = d.Registry.CountClients(x.Context(), x.by, filter, maxCount+1); err != nil {
-		return err
+	page.Count = len(list.Items)
+	if list.Next != "" || query.Has("after") {
+		if page.Count, err = d.Registry.CountClients(x.Context(), x.by, filter, maxListed+1); err != nil {
+			return err
+		}
 	}
-	page.More = page.Count > maxCount
+	page.More = page.Count > maxListed
 	if page.Locked, err = x.locked("clients", actor.ClientWrite); err != nil {
 		return err
 	}

@@ -1428,7 +1428,7 @@ type Pager struct {
 	NewerLabel   string // default Newer
 	OlderLabel   string
 	Into         string // id of the part that changes
-	Said         string // "25 of 10,000+ clients"
+	Said         string // "25 of 1,000+ clients"
 }
 
 func (p Pager) newer() string {

@@ -706,7 +706,7 @@ func Styleguide(p Page) templ.Component {
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
-				templ_7745c5c3_Err = pager(Pager{Newer: "/styleguide", Older: "/styleguide", Said: "50 of 10,000+ clients"}).Render(ctx, templ_7745c5c3_Buffer)
+				templ_7745c5c3_Err = pager(Pager{Newer: "/styleguide", Older: "/styleguide", Said: "50 of 1,000+ clients"}).Render(ctx, templ_7745c5c3_Buffer)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
