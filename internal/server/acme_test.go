@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/binary"
 	"encoding/json"
 	"encoding/pem"
 	"io"
@@ -20,27 +21,75 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/net/dns/dnsmessage"
+
 	"github.com/doorward/doorward/internal/server"
 	"github.com/doorward/doorward/internal/servertest"
 )
 
 // freePort is one that was free a moment ago.
-func freePort(t *testing.T, network string) (address string) {
+func freePort(t *testing.T) (address string) {
 	t.Helper()
-	if network == "udp" {
-		conn, err := new(net.ListenConfig).ListenPacket(t.Context(), "udp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer conn.Close()
-		return conn.LocalAddr().String()
-	}
 	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer listener.Close()
 	return listener.Addr().String()
+}
+
+// nameServer finds every name on this machine, until the test ends. It is asked
+// by TCP, as the authority does.
+func nameServer(t *testing.T) (address string) {
+	t.Helper()
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = listener.Close() })
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return // closed
+			}
+			go answerNames(conn)
+		}
+	}()
+	return listener.Addr().String()
+}
+
+func answerNames(conn net.Conn) {
+	defer conn.Close()
+	for {
+		var length [2]byte
+		if _, err := io.ReadFull(conn, length[:]); err != nil {
+			return
+		}
+		packet := make([]byte, binary.BigEndian.Uint16(length[:]))
+		if _, err := io.ReadFull(conn, packet); err != nil {
+			return
+		}
+		var message dnsmessage.Message
+		if message.Unpack(packet) != nil || len(message.Questions) != 1 {
+			return
+		}
+		message.Response, message.Additionals = true, nil
+		if asked := message.Questions[0]; asked.Type == dnsmessage.TypeA {
+			message.Answers = []dnsmessage.Resource{{
+				Header: dnsmessage.ResourceHeader{Name: asked.Name, Class: asked.Class},
+				Body:   &dnsmessage.AResource{A: [4]byte{127, 0, 0, 1}},
+			}}
+		}
+		answer, err := message.AppendPack(make([]byte, 2, 512))
+		if err != nil {
+			return
+		}
+		binary.BigEndian.PutUint16(answer, uint16(len(answer)-2)) //nolint:gosec // G115: a name has at most 255 bytes
+		if _, err := conn.Write(answer); err != nil {
+			return
+		}
+	}
 }
 
 // ownCertificate writes a certificate of the authority's own HTTPS.
@@ -71,33 +120,20 @@ func ownCertificate(t *testing.T, folder string) (certificate, key string) {
 	return certificate, key
 }
 
-// authority is a running ACME server, letsencrypt/pebble, with a name server
-// that finds every name on this machine.
+// authority is a running ACME server, letsencrypt/pebble.
 type authority struct{ directory, management, roots string }
 
 func startAuthority(t *testing.T, apiPort int) authority {
 	t.Helper()
 	folder := t.TempDir()
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", folder+"/", "tool")
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", folder+"/pebble", "tool")
 	build.Dir = "../../tools/pebble"
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("build pebble: %v\n%s", err, out)
 	}
-	dns := freePort(t, "udp")
-	start(t, filepath.Join(folder, "pebble-challtestsrv"), "-dnsserver", dns, "-defaultIPv6", "", "-management", freePort(t, "tcp"),
-		"-http01", "", "-https01", "", "-tlsalpn01", "", "-doh", "")
-	names := net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, "udp", dns)
-	}}
-	until(t, "the name server answers", func() bool { // the authority asks it once
-		_, err := names.LookupHost(t.Context(), "ready.example.com")
-		if err != nil {
-			<-time.After(50 * time.Millisecond) // each question has a port of its own, which may be the name server's
-		}
-		return err == nil
-	})
+	dns := nameServer(t)
 	certificate, key := ownCertificate(t, folder)
-	listen, management := freePort(t, "tcp"), freePort(t, "tcp")
+	listen, management := freePort(t), freePort(t)
 	config, err := json.Marshal(map[string]any{"pebble": map[string]any{
 		"listenAddress": listen, "managementListenAddress": management, "certificate": certificate, "privateKey": key,
 		"httpPort": apiPort, "tlsPort": apiPort, "keyAlgorithm": "ecdsa", "retryAfter": map[string]int{"authz": 1, "order": 1},
@@ -162,7 +198,7 @@ func (a authority) issuedRoots(t *testing.T) *x509.CertPool {
 
 func TestCertificatesComeFromAnACMEAuthority(t *testing.T) {
 	const domain = "api.example.com"
-	address := freePort(t, "tcp")
+	address := freePort(t)
 	_, portText, err := net.SplitHostPort(address)
 	if err != nil {
 		t.Fatal(err)

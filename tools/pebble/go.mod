@@ -2,10 +2,7 @@ module github.com/doorward/doorward/tools/pebble
 
 go 1.26.0
 
-tool (
-	github.com/letsencrypt/pebble/v2/cmd/pebble
-	github.com/letsencrypt/pebble/v2/cmd/pebble-challtestsrv
-)
+tool github.com/letsencrypt/pebble/v2/cmd/pebble
 
 require (
 	github.com/go-jose/go-jose/v4 v4.1.4 // indirect
