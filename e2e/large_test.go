@@ -30,12 +30,13 @@ const (
 	manyRecords   = 100_000
 	slowestServer = 50 * time.Millisecond // 95th percentile of a batch
 	mostShift     = .02                   // cumulative layout shift
-	batches       = 3
+	batches       = 6
 )
 
 // A surrounding is what a browser runs on, and what a page may take there.
 type surrounding struct {
 	name            string
+	width           int64   // CSS pixels
 	slowdown        float64 // of an ordinary processor
 	task            float64 // ms that a task may take before it blocks
 	latency         float64 // ms
@@ -44,8 +45,8 @@ type surrounding struct {
 }
 
 var surroundings = []surrounding{
-	{"a computer beside the server", 1, 50, 0, -1, 300, 0},
-	{"a phone far away", 4, 50, 150, 1.6e6 / 8, 1200, 50},
+	{"a computer beside the server", 1280, 1, 50, 0, -1, 300, 0},
+	{"a phone far away", 360, 4, 50, 150, 1.6e6 / 8, 1200, 50},
 }
 
 // Each page of an account with 10,000 clients and 100,000 audit records, timed:
@@ -188,7 +189,7 @@ for (const [type, add] of [["largest-contentful-paint", (e) => { seen.Largest = 
 
 func (p *product) paintsQuickly(t *testing.T, f fixture, in surrounding) {
 	t.Helper()
-	l := look{cookies: p.cookiesOf(t, f.who)}
+	l := look{width: in.width, cookies: p.cookiesOf(t, f.who)}
 	if f.as != nil {
 		l.cookies = f.as.jar()
 	}
@@ -205,10 +206,13 @@ func (p *product) paintsQuickly(t *testing.T, f fixture, in surrounding) {
 			}, nil)
 		}),
 	)
+	b.visit(p.DashboardURL + f.path)
+	elsewhere := evaluate[string](b, `document.querySelector("link[rel=icon]").href`)
 	best := paint{Largest: 1e9, Blocked: 1e9}
 	for range batches {
 		var loads []paint
 		for range 5 {
+			b.visit(elsewhere) // a page that is watched is laid out once more when it is left
 			b.visit(p.DashboardURL + f.path)
 			b.eventually("it is painted", `seen.Largest > 0`)
 			loads = append(loads, evaluate[paint](b, `new Promise((done) => requestAnimationFrame(() => setTimeout(() => done(seen), 50)))`))
