@@ -85,7 +85,7 @@ func answerNames(conn net.Conn) {
 		if err != nil {
 			return
 		}
-		binary.BigEndian.PutUint16(answer, uint16(len(answer)-2)) //nolint:gosec // G115: a name has at most 255 bytes
+		binary.BigEndian.PutUint16(answer, uint16(len(answer)-2))
 		if _, err := conn.Write(answer); err != nil {
 			return
 		}
