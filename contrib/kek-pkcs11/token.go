@@ -23,25 +23,25 @@ var associated = []byte("doorward key-encryption key")
 // token is a session on one, signed in as its user.
 type token struct {
 	place
-	library *pkcs11.Ctx
-	session pkcs11.SessionHandle
+	cryptoki *pkcs11.Ctx
+	session  pkcs11.SessionHandle
 }
 
 func open(p place, pin string) (t *token, err error) {
-	t = &token{place: p, library: pkcs11.New(p.module)}
-	if t.library == nil {
+	t = &token{place: p, cryptoki: pkcs11.New(p.module)}
+	if t.cryptoki == nil {
 		return nil, fmt.Errorf("%s cannot be loaded: is it the PKCS #11 library?", p.module)
 	}
-	if err := t.library.Initialize(); err != nil {
-		t.library.Destroy()
+	if err := t.cryptoki.Initialize(); err != nil {
+		t.cryptoki.Destroy()
 		return nil, fmt.Errorf("initialise %s: %w", p.module, err)
 	}
 	slot, err := t.slot()
 	if err == nil {
-		t.session, err = t.library.OpenSession(slot, pkcs11.CKF_SERIAL_SESSION|pkcs11.CKF_RW_SESSION)
+		t.session, err = t.cryptoki.OpenSession(slot, pkcs11.CKF_SERIAL_SESSION|pkcs11.CKF_RW_SESSION)
 	}
 	if err == nil {
-		err = t.library.Login(t.session, pkcs11.CKU_USER, pin)
+		err = t.cryptoki.Login(t.session, pkcs11.CKU_USER, pin)
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open the token %q: %w", p.token, err), t.close())
@@ -50,18 +50,18 @@ func open(p place, pin string) (t *token, err error) {
 }
 
 func (t *token) close() error {
-	defer t.library.Destroy()
-	return t.library.Finalize() // sessions end with it
+	defer t.cryptoki.Destroy()
+	return t.cryptoki.Finalize() // sessions end with it
 }
 
 func (t *token) slot() (uint, error) {
-	slots, err := t.library.GetSlotList(true)
+	slots, err := t.cryptoki.GetSlotList(true)
 	if err != nil {
 		return 0, err
 	}
 	var found []uint
 	for _, slot := range slots {
-		if info, err := t.library.GetTokenInfo(slot); err == nil && info.Label == t.token {
+		if info, err := t.cryptoki.GetTokenInfo(slot); err == nil && info.Label == t.token {
 			found = append(found, slot)
 		}
 	}
@@ -73,7 +73,7 @@ func (t *token) slot() (uint, error) {
 
 // find returns the keys of the label.
 func (t *token) find() (found []pkcs11.ObjectHandle, err error) {
-	err = t.library.FindObjectsInit(t.session, []*pkcs11.Attribute{
+	err = t.cryptoki.FindObjectsInit(t.session, []*pkcs11.Attribute{
 		pkcs11.NewAttribute(pkcs11.CKA_CLASS, pkcs11.CKO_SECRET_KEY),
 		pkcs11.NewAttribute(pkcs11.CKA_KEY_TYPE, pkcs11.CKK_AES),
 		pkcs11.NewAttribute(pkcs11.CKA_LABEL, t.key),
@@ -81,8 +81,8 @@ func (t *token) find() (found []pkcs11.ObjectHandle, err error) {
 	if err != nil {
 		return nil, err
 	}
-	found, _, err = t.library.FindObjects(t.session, 2)
-	return found, errors.Join(err, t.library.FindObjectsFinal(t.session))
+	found, _, err = t.cryptoki.FindObjects(t.session, 2)
+	return found, errors.Join(err, t.cryptoki.FindObjectsFinal(t.session))
 }
 
 func (t *token) one() (pkcs11.ObjectHandle, error) {
@@ -105,7 +105,7 @@ func (t *token) generate() error {
 	if len(found) > 0 {
 		return fmt.Errorf("the token has a key %q already", t.key)
 	}
-	_, err = t.library.GenerateKey(t.session, []*pkcs11.Mechanism{pkcs11.NewMechanism(pkcs11.CKM_AES_KEY_GEN, nil)}, []*pkcs11.Attribute{
+	_, err = t.cryptoki.GenerateKey(t.session, []*pkcs11.Mechanism{pkcs11.NewMechanism(pkcs11.CKM_AES_KEY_GEN, nil)}, []*pkcs11.Attribute{
 		pkcs11.NewAttribute(pkcs11.CKA_LABEL, t.key),
 		pkcs11.NewAttribute(pkcs11.CKA_VALUE_LEN, 32),
 		pkcs11.NewAttribute(pkcs11.CKA_TOKEN, true),
@@ -132,10 +132,10 @@ func (t *token) wrap(text []byte) ([]byte, error) {
 	}
 	params := pkcs11.NewGCMParams(iv, associated, tagSize*8)
 	defer params.Free()
-	if err := t.library.EncryptInit(t.session, []*pkcs11.Mechanism{pkcs11.NewMechanism(pkcs11.CKM_AES_GCM, params)}, key); err != nil {
+	if err := t.cryptoki.EncryptInit(t.session, []*pkcs11.Mechanism{pkcs11.NewMechanism(pkcs11.CKM_AES_GCM, params)}, key); err != nil {
 		return nil, fmt.Errorf("encrypt: %w", err)
 	}
-	sealed, err := t.library.Encrypt(t.session, text)
+	sealed, err := t.cryptoki.Encrypt(t.session, text)
 	if err != nil {
 		return nil, fmt.Errorf("encrypt: %w", err)
 	}
@@ -155,10 +155,10 @@ func (t *token) unwrap(wrapped []byte) ([]byte, error) {
 	}
 	params := pkcs11.NewGCMParams(wrapped[1:1+ivSize], associated, tagSize*8)
 	defer params.Free()
-	if err := t.library.DecryptInit(t.session, []*pkcs11.Mechanism{pkcs11.NewMechanism(pkcs11.CKM_AES_GCM, params)}, key); err != nil {
+	if err := t.cryptoki.DecryptInit(t.session, []*pkcs11.Mechanism{pkcs11.NewMechanism(pkcs11.CKM_AES_GCM, params)}, key); err != nil {
 		return nil, fmt.Errorf("decrypt: %w", err)
 	}
-	text, err := t.library.Decrypt(t.session, wrapped[1+ivSize:])
+	text, err := t.cryptoki.Decrypt(t.session, wrapped[1+ivSize:])
 	if err != nil {
 		return nil, fmt.Errorf("decrypt, which fails with another key than wrapped it: %w", err)
 	}
