@@ -45,7 +45,7 @@ e2e: ## look at every page of the Dashboard in Chromium, once, and go through it
 	ALSO='curl python3' scripts/browser scripts/node bash -c 'cd e2e && go test -count=1 -timeout 30m ./...'
 
 e2e-full: ## the same in both themes and widths, with a large account and everything timed
-	ALSO='curl python3' scripts/browser scripts/node bash -c 'cd e2e && go test -count=1 -timeout 60m ./... -full'
+	ALSO='curl python3' scripts/browser scripts/node bash -c 'cd e2e && go test -count=1 -v -timeout 60m ./... -full'
 
 faults-short: ## kill, fill, break and overload the platform, for three minutes
 	scripts/faults some

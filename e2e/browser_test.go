@@ -140,7 +140,11 @@ func window(t *testing.T) (id target.ID, profile cdp.BrowserContextID) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = target.DisposeBrowserContext(profile).Do(ctx) })
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(ctx, patience) // a browser that hangs does not hide what it hung in
+		defer cancel()
+		_ = target.DisposeBrowserContext(profile).Do(ctx)
+	})
 	if id, err = target.CreateTarget("about:blank").WithBrowserContextID(profile).WithNewWindow(true).Do(ctx); err != nil {
 		t.Fatal(err)
 	}
