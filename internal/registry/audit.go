@@ -41,9 +41,10 @@ const (
 	auditColumns    = `seq, at, organisation_id, action, subject, actor, request_id, address, content`
 	auditOf         = `SELECT ` + auditColumns + ` FROM audit WHERE organisation_id = $1 AND seq IN (SELECT seq FROM audit WHERE organisation_id = $1`
 	auditOfSubject  = auditOf + ` AND subject = $3` // by the index of subjects
+	auditOfActor    = auditOf + ` AND actor = $4`   // by the index of actors
 	auditOfOperator = `SELECT ` + auditColumns + ` FROM audit WHERE $1 = '' AND seq IN (SELECT seq FROM audit WHERE $1 = ''`
 	auditOfThing    = auditOfOperator + ` AND subject = $3`
-	auditOfActor    = auditOfOperator + ` AND actor = $4`
+	auditOfAnyone   = auditOfOperator + ` AND actor = $4`
 	auditMatches    = ` AND at >= $7 AND CASE WHEN CAST($8 AS BIGINT) = 0 THEN TRUE ELSE at < $8 END AND $3 IN ('', subject) AND $4 IN ('', actor) AND CASE WHEN $5 = '' THEN TRUE ELSE substr(action || '.', 1, $6) = $5 END`
 	auditOlder      = ` AND seq < $2` + auditMatches + ` ORDER BY seq DESC LIMIT $9) ORDER BY seq DESC`
 	auditNewer      = ` AND seq > $2` + auditMatches + ` ORDER BY seq LIMIT $9) ORDER BY seq DESC`
@@ -71,11 +72,13 @@ func (r *Registry) AuditRecords(ctx context.Context, by actor.Actor, filter Audi
 		case operator && filter.Subject != "":
 			found, err = l.audit(ctx, tx, by, filter, auditOfThing+auditOlder+auditForAll)
 		case operator && filter.Actor != "":
-			found, err = l.audit(ctx, tx, by, filter, auditOfActor+auditOlder+auditForAll)
+			found, err = l.audit(ctx, tx, by, filter, auditOfAnyone+auditOlder+auditForAll)
 		case operator:
 			found, err = l.audit(ctx, tx, by, filter, auditOfOperator+auditOlder+auditForAll)
 		case filter.Subject != "":
 			found, err = l.audit(ctx, tx, by, filter, auditOfSubject+auditOlder)
+		case filter.Actor != "":
+			found, err = l.audit(ctx, tx, by, filter, auditOfActor+auditOlder)
 		default:
 			found, err = l.audit(ctx, tx, by, filter, auditOf+auditOlder)
 		}
@@ -99,11 +102,13 @@ func (r *Registry) NewerAuditRecords(ctx context.Context, by actor.Actor, filter
 		case operator && filter.Subject != "":
 			list.Items, err = l.audit(ctx, tx, by, filter, auditOfThing+auditNewer+auditForAll)
 		case operator && filter.Actor != "":
-			list.Items, err = l.audit(ctx, tx, by, filter, auditOfActor+auditNewer+auditForAll)
+			list.Items, err = l.audit(ctx, tx, by, filter, auditOfAnyone+auditNewer+auditForAll)
 		case operator:
 			list.Items, err = l.audit(ctx, tx, by, filter, auditOfOperator+auditNewer+auditForAll)
 		case filter.Subject != "":
 			list.Items, err = l.audit(ctx, tx, by, filter, auditOfSubject+auditNewer)
+		case filter.Actor != "":
+			list.Items, err = l.audit(ctx, tx, by, filter, auditOfActor+auditNewer)
 		default:
 			list.Items, err = l.audit(ctx, tx, by, filter, auditOf+auditNewer)
 		}

@@ -14,7 +14,7 @@ import (
 func TestTheAuditLogIsReadBothWays(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		for _, by := range []actor.Actor{f.adminA, f.operator} {
-			for name, filter := range map[string]registry.AuditFilter{"all": {}, "action": {Action: "secret"}, "subject": {Subject: string(f.a1)}} {
+			for name, filter := range map[string]registry.AuditFilter{"all": {}, "action": {Action: "secret"}, "subject": {Subject: string(f.a1)}, "actor": {Actor: f.operator.String()}} {
 				whole, err := f.AuditRecords(t.Context(), by, filter, registry.Page{Limit: registry.MaxPageSize})
 				if err != nil || len(whole.Items) < 2 {
 					t.Fatalf("%s: %d records, %v", name, len(whole.Items), err)
