@@ -23,8 +23,9 @@ import (
 // patience bounds every wait for the browser; nothing is measured with it.
 const patience = 60 * time.Second
 
+// chromium is the browser that runs; its context is nil while none does.
 var chromium struct {
-	sync.Once
+	sync.Mutex
 	ctx  context.Context
 	stop func()
 }
@@ -42,37 +43,48 @@ func chromiumPath() (string, error) {
 	return "", fmt.Errorf("no browser: install the package chromium, or name one in CHROMIUM")
 }
 
-// browser starts the one browser of the run.
+// browser is the browser that runs: it is started unless it is.
 func browser(t *testing.T) context.Context {
 	t.Helper()
-	chromium.Do(func() {
-		path, err := chromiumPath()
-		if err != nil {
-			t.Fatal(err)
-		}
-		options := append(chromedp.DefaultExecAllocatorOptions[:],
-			chromedp.ExecPath(path), chromedp.DisableGPU, chromedp.WindowSize(1280, 900), chromedp.WSURLReadTimeout(patience),
-			chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true),
-			chromedp.Flag("hide-scrollbars", true), chromedp.Flag("no-pings", true), chromedp.Flag("disable-dev-shm-usage", true),
-		)
-		if os.Geteuid() == 0 {
-			options = append(options, chromedp.NoSandbox)
-		}
-		allocator, stopAllocator := chromedp.NewExecAllocator(context.Background(), options...)
-		ctx, stop := chromedp.NewContext(allocator, chromedp.WithErrorf(func(format string, args ...any) {
-			if !strings.HasPrefix(format, "unhandled") { // events that are newer than the library
-				fmt.Printf(format+"\n", args...)
-			}
-		}))
-		if err := chromedp.Run(ctx); err != nil {
-			t.Fatalf("start %s: %v", path, err)
-		}
-		chromium.ctx, chromium.stop = ctx, func() { stop(); stopAllocator() }
-	})
-	if chromium.ctx == nil {
-		t.Fatal("the browser did not start")
+	chromium.Lock()
+	defer chromium.Unlock()
+	if chromium.ctx != nil {
+		return chromium.ctx
 	}
-	return chromium.ctx
+	path, err := chromiumPath()
+	if err != nil {
+		t.Fatal(err)
+	}
+	options := append(chromedp.DefaultExecAllocatorOptions[:],
+		chromedp.ExecPath(path), chromedp.DisableGPU, chromedp.WindowSize(1280, 900), chromedp.WSURLReadTimeout(patience),
+		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true),
+		chromedp.Flag("hide-scrollbars", true), chromedp.Flag("no-pings", true), chromedp.Flag("disable-dev-shm-usage", true),
+	)
+	if os.Geteuid() == 0 {
+		options = append(options, chromedp.NoSandbox)
+	}
+	allocator, stopAllocator := chromedp.NewExecAllocator(context.Background(), options...)
+	ctx, stop := chromedp.NewContext(allocator, chromedp.WithErrorf(func(format string, args ...any) {
+		if !strings.HasPrefix(format, "unhandled") { // events that are newer than the library
+			fmt.Printf(format+"\n", args...)
+		}
+	}))
+	if err := chromedp.Run(ctx); err != nil {
+		t.Fatalf("start %s: %v", path, err)
+	}
+	chromium.ctx, chromium.stop = ctx, func() { stop(); stopAllocator() }
+	return ctx
+}
+
+// closeBrowser ends the browser, whatever it does: the next window is one of
+// another.
+func closeBrowser() {
+	chromium.Lock()
+	defer chromium.Unlock()
+	if chromium.ctx != nil {
+		chromium.stop()
+		chromium.ctx = nil
+	}
 }
 
 // look is how a page is looked at.
@@ -135,13 +147,16 @@ func open(t *testing.T, l look) *tab {
 // window opens a window of a profile of its own until the test ends.
 func window(t *testing.T) (id target.ID, profile cdp.BrowserContextID) {
 	t.Helper()
-	ctx := cdp.WithExecutor(browser(t), chromedp.FromContext(browser(t)).Browser)
+	browser := browser(t)
+	executor := cdp.WithExecutor(browser, chromedp.FromContext(browser).Browser)
+	ctx, cancel := context.WithTimeout(executor, patience)
+	defer cancel()
 	profile, err := target.CreateBrowserContext().Do(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(ctx, patience) // a browser that hangs does not hide what it hung in
+		ctx, cancel := context.WithTimeout(executor, patience) // a browser that hangs does not hide what it hung in
 		defer cancel()
 		_ = target.DisposeBrowserContext(profile).Do(ctx)
 	})
@@ -213,14 +228,14 @@ func (b *tab) visit(url string) int64 {
 func evaluate[T any](b *tab, script string) T {
 	b.t.Helper()
 	var value T
-	b.run(chromedp.Evaluate(script, &value, func(p *runtime.EvaluateParams) *runtime.EvaluateParams { return p.WithAwaitPromise(true) }))
+	b.run(chromedp.Evaluate(script, &value, awaited))
 	return value
 }
 
+func awaited(p *runtime.EvaluateParams) *runtime.EvaluateParams { return p.WithAwaitPromise(true) }
+
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if chromium.stop != nil {
-		chromium.stop()
-	}
+	closeBrowser()
 	os.Exit(code)
 }

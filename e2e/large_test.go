@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"net/http"
 	"regexp"
@@ -31,6 +32,7 @@ const (
 	slowestServer = 50 * time.Millisecond // 95th percentile of a batch
 	mostShift     = .02                   // cumulative layout shift
 	batches       = 3
+	mostStood     = 2 // browsers that stand still by one page
 )
 
 // A surrounding is what a browser runs on, and what a page may take there.
@@ -55,7 +57,6 @@ func TestLargeAccountIsQuick(t *testing.T) {
 		return
 	}
 	p := start(t)
-	slow := slowness(t)
 	p.populate(t)
 	fixtures := p.fixtures(t)
 	for _, route := range dashboard.Routes() {
@@ -67,7 +68,9 @@ func TestLargeAccountIsQuick(t *testing.T) {
 				continue
 			}
 			t.Run(strings.Trim(strings.ReplaceAll(route.Pattern, "/", "_"), "_")+strings.Repeat("+", i), func(t *testing.T) {
+				closeBrowser() // each page has a browser that is as good as new
 				p.answersQuickly(t, f)
+				slow := slowness(t)
 				for _, s := range surroundings {
 					p.paintsQuickly(t, f, s, slow)
 				}
@@ -92,7 +95,7 @@ func slowness(t *testing.T) float64 {
 	b.run(chromedp.Navigate("about:blank"))
 	took := evaluate[float64](b, `(() => {
 	const took = [];
-	for (let n = 0; n < 101; n++) {
+	for (let n = 0; n < 51; n++) {
 		const table = document.createElement("table");
 		for (let i = 0; i < 100; i++) {
 			const row = table.insertRow();
@@ -103,7 +106,7 @@ func slowness(t *testing.T) float64 {
 		table.offsetHeight;
 		took.push(performance.now() - began);
 	}
-	return took.sort((a, b) => a - b)[50];
+	return took.sort((a, b) => a - b)[25];
 })()`)
 	slow := max(1, took/ordinary)
 	t.Logf("the machine lays out in %.1f ms what an ordinary computer does in %d: it counts as %.1f times slower", took, ordinary, slow)
@@ -171,6 +174,11 @@ func (p *product) answersQuickly(t *testing.T, f fixture) {
 	}
 }
 
+// painted is what was seen until a little after the page is painted.
+const painted = `new Promise((done) => requestAnimationFrame(function look() {
+	seen.Largest > 0 ? setTimeout(() => done(seen), 50) : requestAnimationFrame(look);
+}))`
+
 // paint is what a load of a page was like.
 type paint struct{ Largest, Shift, Blocked float64 }
 
@@ -181,38 +189,30 @@ for (const [type, add] of [["largest-contentful-paint", (e) => { seen.Largest = 
 
 // paintsQuickly takes a machine that is so many times slower than an ordinary
 // computer for one: what is throttled is throttled less, and where that is not
-// enough a task has more time.
+// enough a task has more time. Now and then Chromium as a whole stands still
+// while it throttles a page: another one goes on, as often as mostStood says.
 func (p *product) paintsQuickly(t *testing.T, f fixture, in surrounding, slow float64) {
 	t.Helper()
 	throttling := max(1, in.slowdown/slow)
 	task := longTask * max(1, slow/in.slowdown)
-	l := look{width: in.width, cookies: p.cookiesOf(t, f.who)}
-	if f.as != nil {
-		l.cookies = f.as.jar()
-	}
-	b := open(t, l)
-	b.run(
-		chromedp.ActionFunc(func(ctx context.Context) error {
-			_, err := page.AddScriptToEvaluateOnNewDocument(fmt.Sprintf(observe, task)).Do(ctx)
-			return err
-		}),
-		emulation.SetCPUThrottlingRate(throttling),
-		chromedp.ActionFunc(func(ctx context.Context) error { // the binding has only a newer one, which not every browser knows
-			return cdp.Execute(ctx, "Network.emulateNetworkConditions", map[string]any{
-				"offline": false, "latency": in.latency, "downloadThroughput": in.throughput, "uploadThroughput": in.throughput,
-			}, nil)
-		}),
-	)
-	b.visit(p.DashboardURL + f.path)
-	elsewhere := evaluate[string](b, `document.querySelector("link[rel=icon]").href`)
+	b, elsewhere := p.watched(t, f, in, task)
 	best := paint{Largest: 1e9, Blocked: 1e9}
+	stood := 0
 	for range batches {
 		var loads []paint
-		for range 5 {
-			b.visit(elsewhere) // a page that is watched is laid out once more when it is left
-			b.visit(p.DashboardURL + f.path)
-			b.eventually("it is painted", `seen.Largest > 0`)
-			loads = append(loads, evaluate[paint](b, `new Promise((done) => requestAnimationFrame(() => setTimeout(() => done(seen), 50)))`))
+		for len(loads) < 5 {
+			seen, err := b.load(p.DashboardURL+f.path, elsewhere, throttling)
+			switch {
+			case err == nil:
+				loads = append(loads, seen)
+			case throttling > 1 && stood < mostStood && errors.Is(err, context.DeadlineExceeded):
+				stood++
+				t.Logf("%s: the browser stands still", in.name)
+				closeBrowser()
+				b, elsewhere = p.watched(t, f, in, task)
+			default:
+				t.Fatalf("%s: %v", in.name, err)
+			}
 		}
 		best.Largest = min(best.Largest, median(loads, func(p paint) float64 { return p.Largest }))
 		best.Blocked = min(best.Blocked, median(loads, func(p paint) float64 { return p.Blocked }))
@@ -226,6 +226,45 @@ func (p *product) paintsQuickly(t *testing.T, f fixture, in surrounding, slow fl
 	if best.Largest > in.paint || best.Shift > mostShift || best.Blocked > in.blocking {
 		t.Errorf("on %s the page is painted after %.0f ms, shifts by %.3f and is blocked for %.0f ms", in.name, best.Largest, best.Shift, best.Blocked)
 	}
+}
+
+// watched opens a window in the surrounding, in which a task may take so many
+// ms, with the page loaded once. It returns another address of that origin.
+func (p *product) watched(t *testing.T, f fixture, in surrounding, task float64) (b *tab, elsewhere string) {
+	t.Helper()
+	l := look{width: in.width, cookies: p.cookiesOf(t, f.who)}
+	if f.as != nil {
+		l.cookies = f.as.jar()
+	}
+	b = open(t, l)
+	b.run(
+		chromedp.ActionFunc(func(ctx context.Context) error {
+			_, err := page.AddScriptToEvaluateOnNewDocument(fmt.Sprintf(observe, task)).Do(ctx)
+			return err
+		}),
+		chromedp.ActionFunc(func(ctx context.Context) error { // the binding has only a newer one, which not every browser knows
+			return cdp.Execute(ctx, "Network.emulateNetworkConditions", map[string]any{
+				"offline": false, "latency": in.latency, "downloadThroughput": in.throughput, "uploadThroughput": in.throughput,
+			}, nil)
+		}),
+	)
+	b.visit(p.DashboardURL + f.path)
+	return b, evaluate[string](b, `document.querySelector("link[rel=icon]").href`)
+}
+
+// load loads a page from elsewhere and returns what the load was like: a page
+// that is watched is laid out once more when it is left.
+func (b *tab) load(url, elsewhere string, throttling float64) (seen paint, err error) {
+	ctx, cancel := context.WithTimeout(b.ctx, patience/3)
+	defer cancel()
+	err = chromedp.Run(ctx,
+		chromedp.Navigate(elsewhere),
+		emulation.SetCPUThrottlingRate(throttling),
+		chromedp.Navigate(url),
+		chromedp.Evaluate(painted, &seen, awaited),
+		emulation.SetCPUThrottlingRate(1),
+	)
+	return seen, err
 }
 
 func median(loads []paint, of func(paint) float64) float64 {
