@@ -13,8 +13,6 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/doorward/doorward/internal/access"
 	"github.com/doorward/doorward/internal/actor"
 	"github.com/doorward/doorward/internal/gateway"
@@ -25,8 +23,6 @@ import (
 	"github.com/doorward/doorward/internal/secret"
 	"github.com/doorward/doorward/internal/sqldb/sqldbtest"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const (
 	issuer    = "https://api.example/auth/open"

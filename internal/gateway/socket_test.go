@@ -45,7 +45,12 @@ const ok = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n
 
 func newUpstream(t testing.TB) *upstream {
 	t.Helper()
-	u := &upstream{listener: listen(t), conns: map[net.Conn]bool{}}
+	return newUpstreamOn(t, listen(t))
+}
+
+func newUpstreamOn(t testing.TB, listener net.Listener) *upstream {
+	t.Helper()
+	u := &upstream{listener: listener, conns: map[net.Conn]bool{}}
 	u.serving.Go(u.accept)
 	t.Cleanup(u.close)
 	return u
