@@ -47,6 +47,7 @@ func TestClientsAreSearchedAndPaged(t *testing.T) {
 	}
 	v.get(list+"?q=WORKER+07").wants(t, http.StatusOK, "1 client", "worker 07", "name or id: WORKER 07")
 	v.get(list+"?product=echo&ending=14").wants(t, http.StatusOK, "1 client", "billing", "product: Echo", "a secret ends soon")
+	v.get(s.at("/o/{organisation}")).wants(t, http.StatusOK, "1 client with a secret that ends soon")
 	v.get(list+"?state=disabled&q=x").wants(t, http.StatusOK, "No client fits these filters.")
 	v.follow(v.get(list+"?after=nonsense&q=x")).wants(t, http.StatusOK, "name or id: x")
 	v.get(list+"?state=nonsense").wants(t, http.StatusUnprocessableEntity, "state")

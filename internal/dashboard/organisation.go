@@ -48,15 +48,7 @@ func (x *exchange) endingSoon() (map[id.Account]int, error) {
 	if !x.by.MaySomewhere(actor.ClientRead) {
 		return nil, nil
 	}
-	list, err := x.d.Registry.Clients(x.Context(), x.by, registry.ClientFilter{ExpiresBy: x.d.Now().Add(soon)}, registry.Page{Limit: registry.MaxPageSize})
-	if err != nil {
-		return nil, err
-	}
-	counts := map[id.Account]int{}
-	for _, c := range list.Items {
-		counts[c.Account]++
-	}
-	return counts, nil
+	return x.d.Registry.CountClientsByAccount(x.Context(), x.by, registry.ClientFilter{ExpiresBy: x.d.Now().Add(soon)}, maxCount)
 }
 
 func (d *dashboard) newAccount(x *exchange) error {

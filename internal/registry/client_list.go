@@ -124,6 +124,40 @@ func (r *Registry) CountClients(ctx context.Context, by actor.Actor, filter Clie
 	return count, err
 }
 
+// CountClientsByAccount counts what Clients lists, up to most of them, by the
+// account that they are of; what accounts do not own counts as of "".
+func (r *Registry) CountClientsByAccount(ctx context.Context, by actor.Actor, filter ClientFilter, most int) (map[id.Account]int, error) {
+	l, err := r.listClients(by, filter, Page{})
+	if err != nil {
+		return nil, err
+	}
+	args := append(l.args, most)
+	counts := map[id.Account]int{}
+	err = r.DB.View(ctx, func(tx *sqldb.Tx) (err error) {
+		var found []accountCount
+		if l.account == "" {
+			found, err = filteredRows(ctx, tx, scanAccountCount, `SELECT account_id, count(*) FROM (SELECT account_id`+listedClients+`) listed GROUP BY account_id`, args...)
+		} else {
+			found, err = filteredRows(ctx, tx, scanAccountCount, `SELECT account_id, count(*) FROM (SELECT account_id`+listedClientsOfAccount+`) listed GROUP BY account_id`, args...)
+		}
+		for _, c := range found {
+			counts[c.account] = c.count
+		}
+		return err
+	})
+	return counts, err
+}
+
+type accountCount struct {
+	account id.Account
+	count   int
+}
+
+func scanAccountCount(row scanner) (c accountCount, err error) {
+	err = row.Scan(&c.account, &c.count)
+	return c, err
+}
+
 func scanCount(row scanner) (count int, err error) {
 	err = row.Scan(&count)
 	return count, err

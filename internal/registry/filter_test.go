@@ -1,6 +1,7 @@
 package registry_test
 
 import (
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -73,11 +74,16 @@ func TestClientsAreFiltered(t *testing.T) {
 				t.Fatal(err)
 			}
 			var got []id.Client
+			of := map[id.Account]int{}
 			for _, client := range list.Items {
 				got = append(got, client.ID)
+				of[client.Account]++
 			}
 			if diff := cmp.Diff(c.want, got); diff != "" {
 				t.Errorf("%+v:\n%s", c.filter, diff)
+			}
+			if counts, err := f.CountClientsByAccount(t.Context(), f.adminA, c.filter, 10); err != nil || !maps.Equal(counts, of) {
+				t.Errorf("%+v: counts by account = %v, %v, want %v", c.filter, counts, err, of)
 			}
 			for _, most := range []int{1, 10} {
 				if count, err := f.CountClients(t.Context(), f.adminA, c.filter, most); err != nil || count != min(most, len(c.want)) {

@@ -329,6 +329,13 @@ func TestAFilterOpensNoAccountToThoseWhoMayNotReadIt(t *testing.T) {
 			if err != nil || countErr != nil || len(list.Items) != c.want || count != c.want {
 				t.Errorf("account %q: %d clients, counted %d, want %d (%v, %v)", c.account, len(list.Items), count, c.want, err, countErr)
 			}
+			counts, err := f.CountClientsByAccount(t.Context(), c.by, filter, 10)
+			for _, n := range counts {
+				count -= n
+			}
+			if err != nil || count != 0 {
+				t.Errorf("account %q: counted as %v, want %d in all (%v)", c.account, counts, c.want, err)
+			}
 		}
 	})
 }
